@@ -1,0 +1,1 @@
+"""Ratite: a machine emulator and virtualizer whose source is Python."""
