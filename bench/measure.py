@@ -1,0 +1,122 @@
+"""What the benchmarks share: running a command, medians, the table at the end, and the files that they need.
+
+Absolute times vary from machine to machine and from minute to minute. So every figure is a ratio to Debian's QEMU,
+measured in turns with it in the same run: one sample of each after the other, several rounds, medians.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+HERE = Path(__file__).parent
+BUILD = HERE / "build"
+PROGRAMS = ("integer_mix", "sieve", "sha256", "list_walk", "nbody", "strings", "interpreter")
+
+
+class Sample(NamedTuple):
+    """One run of a command, in seconds."""
+
+    wall: float
+    user: float
+    """CPU time in user mode, of the process and the children that it waited for."""
+    output: str
+
+
+def options(description: str, ours: str, peer: str, rounds: int) -> argparse.Namespace:
+    """The options that every benchmark has: which emulators, how many rounds, where the figures go."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--ours", default=ours, help=f"Ratite's program ({ours})")
+    parser.add_argument("--peer", default=peer, help=f"the program to compare with ({peer})")
+    parser.add_argument("--rounds", type=int, default=rounds, help=f"samples of each ({rounds})")
+    parser.add_argument("--only", action="append", help="measure this alone; may be repeated")
+    parser.add_argument("--json", type=Path, help="write the figures into a file")
+    chosen = parser.parse_args()
+    for program in (chosen.ours, chosen.peer):
+        if shutil.which(program) is None:
+            parser.error(f"there is no program {program}")
+    return chosen
+
+
+def run(command: Sequence[str], environment: Mapping[str, str] | None = None, status: int = 0) -> Sample:
+    """Run a command to its end; another exit status than `status` ends the benchmark."""
+    begin = time.monotonic()
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, env=None if environment is None else dict(environment))
+    assert process.stdout is not None
+    output = process.stdout.read().decode(errors="replace")
+    _, how, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(how)
+    if process.returncode != status:
+        sys.exit(f"{' '.join(command)}: exit status {process.returncode}\n{output}")
+    return Sample(time.monotonic() - begin, usage.ru_utime, output)
+
+
+def chosen(names: Iterable[str], only: Sequence[str] | None) -> list[str]:
+    """The names that `--only` leaves."""
+    return [name for name in names if not only or name in only]
+
+
+def build_programs() -> Path:
+    """Compile the guest programs where a source is newer; returns their folder."""
+    sources = [*(HERE / "programs").iterdir()]
+    built = [BUILD / path.stem for path in sources if path.suffix == ".c"]
+    newest = max(path.stat().st_mtime for path in sources)
+    if not all(path.exists() and path.stat().st_mtime >= newest for path in built):
+        if shutil.which("riscv64-linux-gnu-gcc") is None:
+            sys.exit("riscv64-linux-gnu-gcc is needed (Debian: gcc-riscv64-linux-gnu, libc6-dev-riscv64-cross)")
+        subprocess.run(["sh", str(HERE / "programs/build.sh"), str(BUILD)], check=True)
+    return BUILD
+
+
+def geometric_mean(values: Sequence[float]) -> float:
+    """The mean for ratios."""
+    return math.exp(statistics.fmean(math.log(value) for value in values))
+
+
+class Row(NamedTuple):
+    """Medians of one measured thing, in a unit in which less is better."""
+
+    name: str
+    ours: float
+    peer: float
+
+    @property
+    def ratio(self) -> float:
+        """Above one: Ratite needs less than the peer."""
+        return self.peer / self.ours if self.ours > 0 else math.nan
+
+
+def report(title: str, rows: Sequence[Row], unit: str, json_file: Path | None, mean: bool = True) -> None:
+    """Print the table and write the JSON file."""
+    print(f"\n{title}")
+    print(f"{'':28}{'ratite':>10}{'qemu':>10}{'qemu / ratite':>16}")
+    for row in rows:
+        print(f"{row.name:28}{row.ours:>8.3g} {unit}{row.peer:>8.3g} {unit}{row.ratio:>15.2f}")
+    overall = geometric_mean([row.ratio for row in rows if row.ratio > 0]) if mean and rows else math.nan
+    if mean:
+        print(f"{'geometric mean':28}{'':20}{overall:>16.2f}")
+    if json_file is not None:
+        figures = {row.name: {"ours": row.ours, "peer": row.peer, "ratio": row.ratio} for row in rows}
+        document: dict[str, object] = {"title": title, "unit": unit, "host": _host(), "rows": figures}
+        if mean:
+            document["geometric_mean"] = overall
+        json_file.write_text(json.dumps(document, indent=2) + "\n")
+
+
+def _host() -> str:
+    """The processor's name, as far as Linux tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return "unknown"
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")

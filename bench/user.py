@@ -1,0 +1,47 @@
+"""CPU-bound foreign programs: ratite-riscv64 against qemu-riscv64.
+
+    python bench/user.py [--rounds 5] [--only NAME] [--json FILE]
+
+Times are user CPU seconds with the program's own start taken off: each program also runs for no rounds, and the
+difference counts. The second table is wall time, start and translation included.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+
+import measure
+from measure import Row
+
+
+def main() -> None:
+    """Measure in turns, check that both print the same, report."""
+    arguments = measure.options("Foreign programs in user mode.", "ratite-riscv64", "qemu-riscv64-static", 5)
+    folder = measure.build_programs()
+    emulators = (arguments.ours, arguments.peer)
+    programs = measure.chosen(measure.PROGRAMS, arguments.only)
+    cpu: dict[tuple[str, str], list[float]] = {}
+    wall: dict[tuple[str, str], list[float]] = {}
+    for number in range(arguments.rounds):
+        print(f"round {number + 1} of {arguments.rounds}", file=sys.stderr)
+        for program in programs:
+            outputs = set()
+            for emulator in emulators:
+                start = measure.run([emulator, str(folder / program), "0"])
+                whole = measure.run([emulator, str(folder / program)])
+                cpu.setdefault((program, emulator), []).append(whole.user - start.user)
+                wall.setdefault((program, emulator), []).append(whole.wall)
+                outputs.add(whole.output)
+            if len(outputs) != 1:
+                sys.exit(f"{program}: the emulators disagree: {outputs}")
+    for title, samples, file in (
+        ("User mode: CPU seconds without start", cpu, arguments.json),
+        ("User mode: wall seconds, all included", wall, None),
+    ):
+        rows = [Row(name, *(statistics.median(samples[name, emulator]) for emulator in emulators)) for name in programs]
+        measure.report(title, rows, "s", file)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What boards have in common: loading images, finding firmware, writing device trees."""

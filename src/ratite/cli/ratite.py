@@ -1,0 +1,65 @@
+"""`ratite`: what there is, a demo, and guests to run."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from ratite.cli.entry import guard, version_line
+from ratite.errors import unknown
+
+
+class Command(NamedTuple):
+    """A subcommand: where its `main(words)` lives, how it is called, what it does."""
+
+    module: str
+    usage: str
+    help: str
+
+
+COMMANDS = {
+    "demo": Command("demo", "[--selftest]", "boot Linux (without network: a small monitor) and give its console"),
+    "machines": Command("tables", "[ARCH]", "boards that can be emulated"),
+    "devices": Command("tables", "[NAME]", "devices, or the properties of one"),
+    "cpus": Command("tables", "[ARCH]", "CPU models and their extensions"),
+    "fetch": Command("fetching", "ARCH DIR | sysroot ARCH DIR PACKAGE...", "get a guest, or foreign programs, from Debian"),
+    "binfmt": Command("binfmt", "[ARCH]", "print the command that lets the kernel start foreign programs"),
+}
+
+PROGRAMS = {
+    "ratite-system-riscv64": "emulate a 64-bit RISC-V machine",
+    "ratite-system-riscv32": "emulate a 32-bit RISC-V machine",
+    "ratite-riscv64": "run a 64-bit RISC-V Linux program",
+    "ratite-riscv32": "run a 32-bit RISC-V Linux program",
+}
+
+
+def main() -> int:
+    """The program `ratite`."""
+    return guard("ratite", run)
+
+
+def run(words: Sequence[str]) -> int:
+    """Do what `words` say and return the exit status."""
+    if not words or words[0] in ("-h", "--help", "-help", "help"):
+        print(help_text())
+        return 0
+    if words[0] in ("-version", "--version"):
+        print(version_line("ratite"))
+        return 0
+    name = words[0]
+    if name not in COMMANDS:
+        raise unknown("command", name, COMMANDS)
+    module = importlib.import_module(f"ratite.cli.{COMMANDS[name].module}")
+    status: int = module.main(words if COMMANDS[name].module == "tables" else words[1:])
+    return status
+
+
+def help_text() -> str:
+    """The text of `ratite --help`."""
+    lines = ["usage: ratite COMMAND ...", "", "Commands:"]
+    lines += [f"  {name + ' ' + command.usage:<52} {command.help}" for name, command in COMMANDS.items()]
+    lines += ["", "Programs (-h lists the options of each):"]
+    lines += [f"  {name:<52} {text}" for name, text in PROGRAMS.items()]
+    return "\n".join(lines)

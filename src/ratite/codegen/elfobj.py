@@ -1,0 +1,95 @@
+"""Reading the relocatable ELF objects that LLVM emits: functions, their bytes and relocations (System V ABI, chapter 4)."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import NamedTuple
+
+_SHDR = struct.Struct("<IIQQQQIIQQ")
+_SYM = struct.Struct("<IBBHQQ")
+_RELA = struct.Struct("<QQq")
+_SHT_PROGBITS, _SHT_SYMTAB, _SHT_RELA, _SHF_ALLOC, _STT_FUNC = 1, 2, 4, 2, 2
+
+
+class Reloc(NamedTuple):
+    """A place to patch: offset in its section, type, symbol (empty for a section), addend, section and value of the symbol."""
+
+    offset: int
+    type: int
+    symbol: str
+    addend: int
+    section: int
+    value: int
+
+
+@dataclass
+class Function:
+    """A function's place in the object."""
+
+    name: str
+    section: int
+    offset: int
+    size: int
+
+
+class Object:
+    """A parsed relocatable object."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        shoff, shnum = struct.unpack_from("<Q", data, 40)[0], struct.unpack_from("<H", data, 60)[0]
+        self.sections = [_SHDR.unpack_from(data, shoff + 64 * i) for i in range(shnum)]
+        self.functions: dict[str, Function] = {}
+        self.relocs: dict[int, list[Reloc]] = {}
+        symbols = self._symbols()
+        for s in self.sections:
+            if s[1] == _SHT_RELA:
+                found = []
+                for k in range(s[4], s[4] + s[5], 24):
+                    offset, info, addend = _RELA.unpack_from(data, k)
+                    name, section, value = symbols[info >> 32]
+                    found.append(Reloc(offset, info & 0xFFFFFFFF, name, addend, section, value))
+                self.relocs[s[7]] = sorted(found)
+
+    def _symbols(self) -> list[tuple[str, int, int]]:
+        symbols: list[tuple[str, int, int]] = []
+        for s in self.sections:
+            if s[1] != _SHT_SYMTAB:
+                continue
+            strings = self.sections[s[6]][4]
+            for k in range(s[4], s[4] + s[5], 24):
+                name_at, info, _, section, value, size = _SYM.unpack_from(self.data, k)
+                start = strings + name_at
+                name = self.data[start : self.data.index(b"\0", start)].decode() if name_at else ""
+                symbols.append((name, section, value))
+                if info & 15 == _STT_FUNC and section:
+                    self.functions[name] = Function(name, section, value, size)
+        return symbols
+
+    def loaded(self) -> list[int]:
+        """Indices of the sections that take memory when the code runs."""
+        return [i for i, s in enumerate(self.sections) if s[1] == _SHT_PROGBITS and s[2] & _SHF_ALLOC and s[5]]
+
+    def bytes_of(self, f: Function) -> bytes:
+        """The code of a function."""
+        start = self.sections[f.section][4] + f.offset
+        return self.data[start : start + f.size]
+
+    def relocs_by_function(self) -> dict[str, list[Reloc]]:
+        """The relocations of every function, offsets relative to its start."""
+        result: dict[str, list[Reloc]] = {name: [] for name in self.functions}
+        for section, relocs in self.relocs.items():
+            functions = sorted((f for f in self.functions.values() if f.section == section), key=lambda f: f.offset)
+            i = 0
+            for f in functions:
+                while i < len(relocs) and relocs[i].offset < f.offset + f.size:
+                    r = relocs[i]
+                    result[f.name].append(r._replace(offset=r.offset - f.offset))
+                    i += 1
+        return result
+
+    def constant(self, r: Reloc) -> bytes:
+        """The 16 bytes of data at which a relocation points (LLVM's constants are at most that long)."""
+        start = self.sections[r.section][4] + r.value
+        return self.data[start : start + 16]

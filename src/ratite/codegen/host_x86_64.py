@@ -1,0 +1,135 @@
+"""Everything that depends on the host processor: x86-64 Linux. An aarch64 host is another module with these names.
+
+Stencils are functions of calling convention `preserve_none`, which passes twelve integers in r12 r13 r14 r15 rdi rsi rdx rcx r8 r9 r11 rax and
+preserves nothing. The arguments are, in this order: the translation cache (the base of guest memory in user mode), the state, the pinned
+guest registers, and the address of a missed access; every stencil ends by jumping to the next with the same ones.
+"""
+
+from __future__ import annotations
+
+import functools
+import struct
+from typing import Any
+
+from ratite.codegen.elfobj import Reloc
+
+#: How many guest registers native code keeps in host registers.
+PINNED = 8
+
+TRIPLE = "x86_64-unknown-linux-gnu"
+
+# Relocation types of the x86-64 psABI.
+ABS64, ABS32, ABS32S = 1, 10, 11
+RELATIVE = frozenset({2, 4})  # PC32, PLT32
+
+#: mov eax, imm32; jmp rel32; then the record: guest address of the instruction (8 bytes), host address to retry at (4 bytes).
+_MISS = struct.Struct("<BiBiQI2x")
+MISS_SIZE = _MISS.size
+
+
+def miss_stub(at: int, handler: int, pc: int, retry: int) -> bytes:
+    """Code to which a memory access jumps that finds no translation: passes its record, 10 bytes on, to the handler in the twelfth argument."""
+    return _MISS.pack(0xB8, at + 10, 0xE9, handler - (at + 10), pc, retry)
+
+
+def jump(at: int, to: int) -> bytes:
+    """A direct jump placed at `at`."""
+    return struct.pack("<Bi", 0xE9, to - (at + 5))
+
+
+#: A trailing `jmp rel32` to the next stencil is dropped: (opcode, length).
+TAIL_JUMP = (0xE9, 5)
+
+
+def straighten(code: bytearray, relocs: list[Reloc]) -> list[Reloc]:
+    """Turn a final `jcc A; jmp taken` into `jncc taken; jmp A`: the way on is then the end of the code, not a jump."""
+    if len(relocs) < 2 or relocs[-1].symbol != "taken" or code[-5] != 0xE9 or code[-11] != 0x0F or code[-10] & 0xF0 != 0x80:
+        return relocs
+    first, last = relocs[-2:]
+    if first.offset != len(code) - 9 or last.offset != len(code) - 4:
+        return relocs
+    code[-10] ^= 1
+    return [*relocs[:-2], last._replace(offset=first.offset), first._replace(offset=last.offset)]
+
+
+@functools.cache
+def cpu() -> tuple[str, str]:
+    """Name and features of the host processor, as LLVM spells them."""
+    from llvmlite import binding as llvm
+
+    return llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
+
+
+@functools.cache
+def machine(level: int = 2) -> Any:
+    """LLVM's code generator for this host."""
+    from llvmlite import binding as llvm
+
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    name, features = cpu()
+    target = llvm.Target.from_triple(TRIPLE)
+    # "medium": guest addresses, which are symbols to LLVM, may have 64 bits; code is near.
+    return target.create_target_machine(cpu=name, features=features, opt=level, reloc="static", codemodel="medium")
+
+
+def identity() -> str:
+    """What generated code depends on, for cache keys; cheap, without LLVM."""
+    with open("/proc/cpuinfo", encoding="ascii", errors="replace") as f:
+        lines = {line.split(":")[0].strip(): line for line in f.read(8192).split("\n\n")[0].splitlines()}
+    return lines.get("model name", "") + lines.get("flags", "")
+
+
+# --- floating point -----------------------------------------------------------------------------------------------------------------
+#: MXCSR with all exceptions masked, round to nearest, no flags.
+MXCSR = 0x1F80
+#: engine flag bit -> MXCSR flag bit: invalid, division by zero, overflow, underflow, inexact.
+_FLAGS = ((1, 1), (2, 4), (4, 8), (8, 16), (16, 32))
+#: engine rounding mode (nearest, zero, down, up) -> MXCSR.RC, packed two bits each.
+_ROUND = 0b10_01_11_00
+
+
+def read_flags(t: Any) -> str:
+    """LLVM text that reads the host's sticky flags as engine flags (i32). `t` adds an instruction and names its result."""
+    t.line("call void @llvm.x86.sse.stmxcsr(ptr %fpctl)")
+    raw = t("load i32, ptr %fpctl")
+    low = t(f"and i32 {raw}, 1")
+    rest = t(f"lshr i32 {raw}, 1")
+    high = t(f"and i32 {rest}, 30")
+    return str(t(f"or i32 {low}, {high}"))
+
+
+def clear_flags(t: Any) -> None:
+    """LLVM text that clears the host's sticky flags."""
+    t.line("call void @llvm.x86.sse.stmxcsr(ptr %fpctl)")
+    raw = t("load i32, ptr %fpctl")
+    clean = t(f"and i32 {raw}, -64")
+    t.line(f"store i32 {clean}, ptr %fpctl")
+    t.line("call void @llvm.x86.sse.ldmxcsr(ptr %fpctl)")
+
+
+def set_round(t: Any, mode: str) -> str:
+    """LLVM text that sets the host's rounding mode from an engine mode (i32); gives the control word before."""
+    t.line("call void @llvm.x86.sse.stmxcsr(ptr %fpctl)")
+    raw = t("load i32, ptr %fpctl")
+    twice = t(f"shl i32 {mode}, 1")
+    rc = t(f"lshr i32 {_ROUND}, {twice}")
+    field = t(f"and i32 {rc}, 3")
+    placed = t(f"shl i32 {field}, 13")
+    clean = t(f"and i32 {raw}, -24577")
+    new = t(f"or i32 {clean}, {placed}")
+    t.line(f"store i32 {new}, ptr %fpctl")
+    t.line("call void @llvm.x86.sse.ldmxcsr(ptr %fpctl)")
+    return str(raw)
+
+
+FP_DECLARATIONS = """declare void @llvm.x86.sse.stmxcsr(ptr)
+declare void @llvm.x86.sse.ldmxcsr(ptr)
+"""
+
+# --- signal frames of Linux (arch/x86/include/uapi/asm/sigcontext.h): byte offsets in ucontext_t ---------------------------------------------
+_GREGS = 40
+UC_R8, UC_R9, UC_R11, UC_R12, UC_R13, UC_R14, UC_R15 = (_GREGS + 8 * n for n in (0, 1, 3, 4, 5, 6, 7))
+UC_RDI, UC_RSI, UC_RDX, UC_RAX, UC_RCX, UC_RSP, UC_RIP = (_GREGS + 8 * n for n in (8, 9, 12, 13, 14, 15, 16))
+#: The register that holds the state pointer in generated code.
+UC_STATE = UC_R13

@@ -1,0 +1,211 @@
+"""The reference evaluator: a recorded block becomes a plain Python function, one line an operation.
+
+It defines what an instruction does; machine code is held against it. It also runs what machine code leaves to it: accesses to devices
+and across pages, rare instructions, unusual rounding.
+
+The function has the parameters `cpu, pc, npc`, then the register numbers and immediates of the instruction, and returns the address of the
+next instruction. An exception of the guest is raised as `GuestTrap`, leaving for the run loop as `Leave`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ratite.bits import mask
+from ratite.errors import DefinitionError
+from ratite.ir import OPS, Block, Value
+from ratite.ir.ops import HELPERS
+from ratite.isa.dsl import Insn, Layout
+
+
+class GuestTrap(Exception):  # noqa: N818 - an event of the guest, not an error
+    """An exception of the guest: `cause` and `value` as the architecture numbers them."""
+
+    def __init__(self, cause: int, value: int = 0) -> None:
+        super().__init__(cause, value)
+        self.cause, self.value = cause, value
+
+
+class Leave(Exception):  # noqa: N818
+    """The instruction ends with `s.exit(reason)`; execution goes on at `to`."""
+
+    def __init__(self, reason: int, to: int) -> None:
+        super().__init__(reason, to)
+        self.reason, self.to = reason, to
+
+
+Evaluator = Callable[..., int]
+
+
+class _Writer:
+    """Writes the Python text of one block."""
+
+    def __init__(self, block: Block, insn: Insn, layout: Layout) -> None:
+        self.block, self.insn, self.layout = block, insn, layout
+        self.lines: list[str] = []
+        self.depth = 1
+        self.globals: dict[str, Any] = dict(HELPERS)
+        self.regs = {r.name: r.file for r in insn.text.fmt.regs}
+
+    def line(self, text: str) -> None:
+        self.lines.append("    " * self.depth + text)
+
+    def name(self, v: Value) -> str:
+        if v.op == "const":
+            return str(v.attr)
+        if v.op == "operand":
+            return f"(i_{v.attr} & {mask(v.width)})"
+        return v.op if v.op in ("pc", "npc") else f"v{v.index}"
+
+    def text(self) -> str:
+        for v in self.block.code:
+            if v.op in OPS:
+                self.line(f"v{v.index} = {self._pure(v)}")
+            elif v.op not in ("const", "operand", "pc", "npc"):
+                getattr(self, "_" + v.op.replace(".", "_"))(v)
+        fmt = self.insn.text.fmt
+        params = ["cpu", "pc", "npc"] + [f"r_{r.name}" for r in fmt.regs] + [f"i_{i.name}" for i in fmt.imms]
+        return f"def evaluate({', '.join(params)}):\n" + "\n".join(self.lines) + "\n    return npc\n"
+
+    def _pure(self, v: Value) -> str:
+        names = dict(zip("abc", (self.name(a) for a in v.args), strict=False))
+        w = v.args[0].width
+        return OPS[v.op].python.format(w=w, wm=w - 1, n=v.width, m=mask(v.width), **names)
+
+    # --- state ------------------------------------------------------------------------------------------------------------------
+    def _place(self, offset: int | str, width: int) -> str:
+        return f"cpu.bytes[{offset}]" if width == 8 else f"cpu.words[{offset}]"
+
+    def _register(self, attr: tuple[str, str | int]) -> str:
+        file, which = attr
+        slot = self.layout.slots[file]
+        if isinstance(which, int):
+            return self._place(f"cpu.base8 + {slot.at(which) // 8}", 64)
+        return self._place(f"cpu.base8 + {slot.offset // 8} + r_{which}", 64)
+
+    def _reg_get(self, v: Value) -> None:
+        self.line(f"v{v.index} = {self._register(v.attr)}")
+
+    def _reg_set(self, v: Value) -> None:
+        file, which = v.attr
+        zero = self.layout.file(file).zero
+        guard = f"if r_{which} != {zero}: " if zero is not None and isinstance(which, str) else ""
+        self.line(f"{guard}{self._register(v.attr)} = {self.name(v.args[0])}")
+
+    def _field(self, name: str) -> str:
+        slot = self.layout.slots[name]
+        if slot.width == 8:
+            return f"cpu.bytes[cpu.base + {slot.offset}]"
+        if slot.offset % 8:
+            raise DefinitionError(f"{self.block.name}: field {name} is for native code only")
+        return f"cpu.words[cpu.base8 + {slot.offset // 8}]"
+
+    def _state_get(self, v: Value) -> None:
+        self.line(f"v{v.index} = {self._field(v.attr)}")
+
+    def _state_set(self, v: Value) -> None:
+        self.line(f"{self._field(v.attr)} = {self.name(v.args[0])}")
+
+    def _var(self, v: Value) -> None:
+        self.line(f"v{v.index} = {self.name(v.args[0])}")
+
+    def _var_get(self, v: Value) -> None:
+        self.line(f"v{v.index} = v{v.args[0].index}")
+
+    def _var_set(self, v: Value) -> None:
+        self.line(f"v{v.args[0].index} = {self.name(v.args[1])}")
+
+    # --- control ----------------------------------------------------------------------------------------------------------------
+    def _if(self, v: Value) -> None:
+        self.line(f"if {self.name(v.args[0])}:")
+        self.depth += 1
+        self.line("pass")
+
+    def _else(self, v: Value) -> None:
+        self.depth -= 1
+        self.line("else:")
+        self.depth += 1
+        self.line("pass")
+
+    def _loop(self, v: Value) -> None:
+        self.line("while True:")
+        self.depth += 1
+
+    def _end(self, v: Value) -> None:
+        self.depth -= 1
+
+    def _break_if(self, v: Value) -> None:
+        self.line(f"if {self.name(v.args[0])}: break")
+
+    def _jump(self, v: Value) -> None:
+        self.line(f"return {self.name(v.args[0])}")
+
+    def _resync(self, v: Value) -> None:
+        self.line("return npc")
+
+    def _interpret(self, v: Value) -> None:
+        """The evaluator is where machine code sends the instruction: go on."""
+
+    def _trap(self, v: Value) -> None:
+        self.globals["GuestTrap"] = GuestTrap
+        self.line(f"raise GuestTrap({self.name(v.args[0])}, {self.name(v.args[1])})")
+
+    def _exit(self, v: Value) -> None:
+        self.globals["Leave"] = Leave
+        self.line(f"raise Leave({v.attr}, {self.name(v.args[0])})")
+
+    def _call(self, v: Value) -> None:
+        args = ", ".join([repr(v.attr), *(self.name(a) for a in v.args)])
+        self.line(f"v{v.index} = cpu.call({args}) & {mask(v.width or 64)}")
+
+    def _python(self, v: Value) -> None:
+        name = f"python{v.index}"
+        self.globals[name] = v.attr
+        self.line(f"v{v.index} = {name}({', '.join(['cpu', *(self.name(a) for a in v.args)])})")
+
+    # --- memory -----------------------------------------------------------------------------------------------------------------
+    def _load(self, v: Value) -> None:
+        self.line(f"v{v.index} = cpu.load({self.name(v.args[0])}, {v.width // 8})")
+
+    def _store(self, v: Value) -> None:
+        self.line(f"cpu.store({self.name(v.args[0])}, {v.args[1].width // 8}, {self.name(v.args[1])})")
+
+    def _amo(self, v: Value) -> None:
+        self.line(f"v{v.index} = cpu.amo({v.attr!r}, {self.name(v.args[0])}, {v.width // 8}, {self.name(v.args[1])})")
+
+    def _cas(self, v: Value) -> None:
+        args = ", ".join([self.name(v.args[0]), str(v.width // 8), self.name(v.args[1]), self.name(v.args[2])])
+        self.line(f"v{v.index} = cpu.cas({args})")
+
+    def _fence(self, v: Value) -> None:
+        """One evaluator runs at a time, in order."""
+
+    # --- floating point ---------------------------------------------------------------------------------------------------------
+    def _fp(self, v: Value) -> None:
+        from ratite.codegen.float_reference import evaluate_fp
+
+        self.globals["evaluate_fp"] = evaluate_fp
+        op, attr = v.attr
+        self.globals[f"attr{v.index}"] = dict(attr)
+        args = ", ".join(self.name(a) for a in v.args)
+        self.line(f"v{v.index} = evaluate_fp(cpu, {op!r}, attr{v.index}, {args})")
+
+    def _fp_flags(self, v: Value) -> None:
+        self.line(f"v{v.index} = {self._field('fp_flags')}")
+
+    def _fp_set_flags(self, v: Value) -> None:
+        self.line(f"{self._field('fp_flags')} = {self.name(v.args[0])}")
+
+    def _fp_set_round(self, v: Value) -> None:
+        self.line(f"cpu.set_fp_round({self.name(v.args[0])})")
+
+
+def evaluator(block: Block, insn: Insn, layout: Layout) -> Evaluator:
+    """Compile a recorded block to a Python function."""
+    writer = _Writer(block, insn, layout)
+    text = writer.text()
+    namespace = writer.globals
+    exec(compile(text, f"<{block.name}>", "exec"), namespace)
+    function: Evaluator = namespace["evaluate"]
+    return function

@@ -1,0 +1,514 @@
+"""Stencils: pieces of machine code with holes, one for every instruction form.
+
+A form is an instruction together with how its operands are held: a register operand is the zero register, one of the pinned registers, or in
+memory; an immediate is zero, small or large, of either sign. LLVM compiles each form twice, with different numbers where the operands go;
+where the two pieces of code differ is a hole. Places that depend on the address of the instruction, or of other code, are found through
+the object's relocations and are filled in when the code is placed.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from ratite.codegen import host_x86_64 as host
+from ratite.codegen.elfobj import Object, Reloc
+from ratite.codegen.floats import hostable
+from ratite.codegen.lower import METADATA, Lowering
+from ratite.errors import DefinitionError
+from ratite.ir import Block, Value
+from ratite.ir.verify import ENDS
+from ratite.isa.arch import Arch, Exit
+from ratite.isa.dsl import Insn, record
+
+ZERO, MEMORY = -1, -2  #: register classes beside the numbers of pinned registers
+
+# What is filled in when code is placed.
+TAKEN, STUB, MISS_LOAD, MISS_STORE, ADDRESS64, ADDRESS32, FIXED, CONSTANT = range(8)
+
+#: Size of a jump cache in entries of 16 bytes {guest address, host address}, and of a translation cache in entries of 32 bytes.
+JUMP_ENTRIES = 4096
+TLB_ENTRIES = 1024
+#: Where they lie, from the state pointer.
+JUMP_BASE = 8192
+JUMP_SIZE = JUMP_ENTRIES * 16
+TLB_SIZE = TLB_ENTRIES * 32
+PAGE_BITS = 12
+
+
+class Form(NamedTuple):
+    """What determines an instruction's text: its name, static operands, and privilege mode (-1 where that does not matter)."""
+
+    name: str
+    statics: tuple[int, ...]
+    context: int
+
+
+class Key(NamedTuple):
+    """A form with the classes of its register and immediate operands."""
+
+    form: Form
+    regs: tuple[int, ...]
+    imms: tuple[str, ...]
+
+
+class Hole(NamedTuple):
+    """An operand in the code: index of the operand (registers, then immediates; -1: offset of the jump cache), place, size, what to add."""
+
+    operand: int
+    offset: int
+    size: int
+    addend: int
+
+
+class Late(NamedTuple):
+    """A place to fill when the code is placed.
+
+    base: what `addend` counts from: "pc", "npc", "imm" (pc + immediate), the name of a native helper, or the bytes of a constant.
+    """
+
+    kind: int
+    offset: int
+    addend: int
+    base: str | bytes
+
+
+class Stencil(NamedTuple):
+    """A compiled form."""
+
+    code: bytes
+    holes: tuple[Hole, ...]
+    lates: tuple[Late, ...]
+
+
+class FormInfo(NamedTuple):
+    """What the translator must know of a form before it can choose a stencil.
+
+    imms: for each immediate "plain", "shift" (amount), "address" (offset of a memory access), "wide" (only describes an exception),
+    "branch" or "pcrel". interpreted: it has no machine code. ends: execution never reaches the instruction after it directly. links: index of the register operand that receives the
+    address of the instruction after it, or -1. resumes: it ends in an exception, from which execution may come back.
+    """
+
+    imms: tuple[str, ...]
+    interpreted: bool
+    ends: bool
+    links: int
+    resumes: bool
+
+
+def imm_class(kind: str, value: int) -> str:
+    """The class of an immediate: which code serves for it."""
+    if kind == "pcrel":
+        return "-"
+    if kind == "wide":
+        return "q"
+    if kind == "branch":
+        return "b" if value < 0 else "f"
+    if value == 0 and kind != "address":
+        return "0"
+    if kind == "shift":
+        return "s"
+    if -112 <= value <= 111:
+        return "p8" if value >= 0 else "n8"
+    if -(1 << 31) + 16 <= value < (1 << 31) - 16:
+        return "p" if value > 0 else "n"
+    return "q"
+
+
+#: Two sample values for every class of immediates, for the first, second and third immediate of an instruction. The differences tell operands
+#: apart: they are unlike each other and unlike those of registers (8, 24, 40, ...).
+_SAMPLES: dict[str, tuple[tuple[int, int], ...]] = {
+    "p8": ((53, 74), (57, 90), (59, 104)),
+    "n8": ((-53, -74), (-57, -90), (-59, -104)),
+    "s": ((13, 22), (14, 25), (11, 24)),
+    "p": ((0x35A71345, 0x2C6390FA), (0x35A71345, 0x1B6390FC), (0x35A71345, 0x4A6390FE)),
+    "n": ((-0x35A71345, -0x2C6390FA), (-0x35A71345, -0x1B6390FC), (-0x35A71345, -0x4A6390FE)),
+}
+
+#: Sample offsets of the jump cache, which every context has for itself.
+_JUMP_SAMPLES = (0x51234560, 0x4F3021B0)
+
+
+def block_of(insn: Insn, arch: Arch, form: Form) -> Block:
+    """Record the text of a form."""
+    return record(insn.text, arch.layout, arch.config, form.statics, form.context)
+
+
+def analyse(block: Block, insn: Insn) -> FormInfo:
+    """Find out how a recorded text uses its immediates and whether the host can run it."""
+    interpreted = any(
+        v.op == "python" or (v.op == "fp" and not hostable(v.attr[0], dict(v.attr[1]))) for v in block.code
+    )
+    kinds = []
+    for imm in insn.text.fmt.imms:
+        uses = [(v, n) for v in block.code for n, a in enumerate(v.args) if a.op == "operand" and a.attr == imm.name]
+        kinds.append(_kind(block, uses))
+    links = [v.attr[1] for v in block.code if v.op == "reg.set" and v.args[0].op == "npc"]
+    names = [r.name for r in insn.text.fmt.regs]
+    last = block.code[-1].op if block.code else ""
+    return FormInfo(
+        tuple(kinds), interpreted, last in ENDS, names.index(links[0]) if links and links[0] in names else -1, last != "jump"
+    )
+
+
+def _kind(block: Block, uses: list[tuple[Value, int]]) -> str:
+    relative = [v for v, _ in uses if v.op == "add" and v.args[0].op == "pc"]
+    if relative and len(relative) == len(uses):
+        jumps = [j for j in block.code if j.op == "jump" and j.attr is None and any(j.args[0] is v for v in relative)]
+        return "branch" if jumps else "pcrel"
+    if uses and all(v.op == "trap" for v, _ in uses):
+        return "wide"
+    for v, n in uses:
+        if v.op in ("shl", "lshr", "ashr", "rotl", "rotr") and n == 1:
+            return "shift"
+        if v.op == "trunc" and any(w.op in ("shl", "lshr", "ashr", "rotl", "rotr") and w.args[1] is v for w in block.code):
+            return "shift"
+    addresses = [a for v in block.code if v.op in ("load", "store", "amo", "cas") for a in v.args[:1]]
+    return "address" if any(v is a for v, _ in uses for a in addresses) else "plain"
+
+
+class StencilLowering(Lowering):
+    """Lowers the text of a form, with sample numbers (or opaque symbols) in the place of operands."""
+
+    def __init__(self, block: Block, arch: Arch, insn: Insn, key: Key, sample: int, opaque: bool) -> None:
+        super().__init__(block, arch.layout)
+        self.arch, self.key, self.info = arch, key, analyse(block, insn)
+        self.word = arch.layout.word
+        self.pins = {p: i for i, p in enumerate(arch.layout.pinned)}
+        fmt = insn.text.fmt
+        self.regs = {r.name: (r.file, key.regs[n], n) for n, r in enumerate(fmt.regs)}
+        self.imms = {m.name: (key.imms[n], n) for n, m in enumerate(fmt.imms)}
+        self.sample, self.opaque = sample, opaque
+        self.reload = False
+        for i in range(host.PINNED):
+            self.current["p", i] = f"%p{i}"
+        self.cold: list[str] = []
+
+    def _key_type(self, key: Any) -> str:
+        return f"i{self.word}" if key[0] == "p" else super()._key_type(key)
+
+    # --- registers and operands ---------------------------------------------------------------------------------------------------
+    def _register(self, file: str, which: str | int) -> tuple[int, int]:
+        """Class of a register and, in memory, its offset."""
+        slot = self.layout.slots[file]
+        if isinstance(which, str):
+            _, cls, n = self.regs[which]
+            return cls, slot.offset + slot.stride * (3 + 5 * n if self.sample == 0 else 4 + 7 * n)
+        if which == self.layout.file(file).zero:
+            return ZERO, 0
+        return self.pins.get((file, which), MEMORY), slot.at(which)
+
+    def get_register(self, file: str, which: str | int) -> str:
+        cls, offset = self._register(file, which)
+        if cls == ZERO:
+            return "0"
+        if cls == MEMORY:
+            return self(f"load i{self.layout.slots[file].width}, ptr {self.state_pointer(offset)}")
+        return self.current["p", cls]
+
+    def set_register(self, file: str, which: str | int, value: str) -> None:
+        cls, offset = self._register(file, which)
+        if cls == MEMORY:
+            self.line(f"store i{self.layout.slots[file].width} {value}, ptr {self.state_pointer(offset)}")
+        elif cls != ZERO:
+            self.current["p", cls] = value
+
+    def assigned(self, v: Value) -> Any:
+        if v.op == "reg.set":
+            return "p", self._register(*v.attr)[0]
+        return super().assigned(v)
+
+    def operand(self, v: Value) -> str:
+        cls, n = self.imms[v.attr]
+        if cls == "0":
+            return "0"
+        if self.opaque or cls == "q":
+            return f"ptrtoint (ptr @h_imm{n} to i{v.width})"
+        return str(_SAMPLES[cls][n][self.sample]) if cls in _SAMPLES else "poison"
+
+    def pc(self, next_one: bool) -> str:
+        return f"ptrtoint (ptr @h_{'npc' if next_one else 'pc'} to i{self.word})"
+
+    def _relative(self, v: Value) -> bool:
+        return v.op == "add" and v.args[0].op == "pc" and v.args[1].op == "operand" and self._imm_kind(v.args[1]) in ("branch", "pcrel")
+
+    def _imm_kind(self, v: Value) -> str:
+        return self.info.imms[self.imms[v.attr][1]]
+
+    def _pure(self, v: Value) -> str:
+        if self._relative(v):
+            return f"ptrtoint (ptr @h_pcimm to i{self.word})"
+        return super()._pure(v)
+
+    # --- ends ---------------------------------------------------------------------------------------------------------------------
+    def arguments(self, current: bool = True, va: str = "poison") -> str:
+        """The arguments of a tail call."""
+        tlb = "%tlb"
+        if self.reload and current:
+            tlb = self.get_pointer("tlb")
+        pins = [self.current["p", i] if current else f"%p{i}" for i in range(host.PINNED)]
+        return ", ".join([f"ptr {tlb}", "ptr %env"] + [f"i{self.word} {p}" for p in pins] + [f"i64 {va}"])
+
+    def get_pointer(self, name: str) -> str:
+        """A field that holds a host address."""
+        return self(f"load ptr, ptr {self.state_pointer(self.layout.slots[name].offset)}")
+
+    def tail(self, to: str, arguments: str | None = None) -> None:
+        """Jump to other code."""
+        self.line(f"musttail call preserve_nonecc void {to}({self.arguments() if arguments is None else arguments})")
+        self.line("ret void")
+
+    def aside(self, label: str, to: str, arguments: str) -> None:
+        """A block that jumps elsewhere, at the end of the function: there the code generator makes it a conditional jump."""
+        self.cold += [f"{label}:", f" musttail call preserve_nonecc void {to}({arguments})", " ret void"]
+
+    def called(self) -> None:
+        self.reload = True
+
+    def fall_through(self) -> None:
+        self.tail("@cont")
+
+    def finish(self, v: Value) -> None:
+        getattr(self, "_end_" + v.op)(v)
+
+    def _end_jump(self, v: Value) -> None:
+        target = v.args[0]
+        if target.op == "npc":
+            self.fall_through()
+        elif self._relative(target) and v.attr is None:
+            if self.imms[target.args[1].attr][0] == "b":
+                self._unless_attention("@h_stub")
+            self.tail("@taken")
+        else:
+            self._indirect(self.value(target))
+
+    def _unless_attention(self, elsewhere: str) -> None:
+        flags = self(f"load i16, ptr {self.state_pointer(self.layout.slots['attention'].offset)}")
+        calm, on, off = self(f"icmp eq i16 {flags}, 0"), self.new_label(), self.new_label()
+        self.branch(calm, on, off, True)
+        self.aside(off, elsewhere, self.arguments())
+        self.start(on)
+
+    def _indirect(self, to: str) -> None:
+        """Jump through the jump cache of this context."""
+        wide = to if self.word == 64 else self(f"zext i{self.word} {to} to i64")
+        offset = self(f"and i64 {self(f'shl i64 {wide}, 3')}, {(JUMP_ENTRIES - 1) * 16}")
+        entry = self.state_pointer(offset)
+        tag = self(f"load i64, ptr {self(f'getelementptr i8, ptr {entry}, i64 {_JUMP_SAMPLES[self.sample]}')}")
+        hit, miss, go = self.new_label(), self.new_label(), self.new_label()
+        self.branch(self(f"icmp eq i64 {tag}, {wide}"), hit, miss, True)
+        self.start(hit)
+        flags = self(f"load i16, ptr {self.state_pointer(self.layout.slots['attention'].offset)}")
+        self.branch(self(f"icmp eq i16 {flags}, 0"), go, miss, True)
+        self.start(go)
+        self.tail(self(f"load ptr, ptr {self(f'getelementptr i8, ptr {entry}, i64 {_JUMP_SAMPLES[self.sample] + 8}')}"))
+        self.start(miss)
+        self.set_field("next_pc", to)
+        self.tail("@dispatch")
+
+    def _end_trap(self, v: Value) -> None:
+        for name, x in zip(("trap_cause", "trap_value"), v.args, strict=True):
+            text = self.value(x)
+            self.set_field(name, text if x.width == 64 else self(f"zext i{x.width} {text} to i64"))
+        self.set_field("next_pc", self.pc(False))
+        self.tail("@raise", self.arguments(current=False))
+
+    def _end_exit(self, v: Value) -> None:
+        self.set_field("reason", str(v.attr))
+        self.set_field("next_pc", self.value(v.args[0]))
+        self.tail("@leave")
+
+    def _end_resync(self, v: Value) -> None:
+        self.set_field("next_pc", self.value(v.args[0]))
+        self.tail("@dispatch")
+
+    def _end_interpret(self, v: Value) -> None:
+        self.set_field("reason", str(Exit.INTERPRET))
+        self.set_field("next_pc", self.pc(False))
+        self.tail("@leave", self.arguments(current=False))
+
+    def bail(self, condition: str) -> None:
+        out, on = self.new_label(), self.new_label()
+        self.branch(condition, out, on, False)
+        self.start(out)
+        self._end_interpret(self.block.code[0])
+        self.start(on)
+
+    # --- memory -------------------------------------------------------------------------------------------------------------------
+    def host_pointer(self, address: str, width: int, write: bool) -> str:
+        if self.arch.user:
+            return self(f"getelementptr i8, ptr %tlb, i64 {address}")
+        index = self(f"and i64 {self(f'lshr i64 {address}, {PAGE_BITS - 5}')}, {(TLB_ENTRIES - 1) * 32}")
+        entry = self(f"getelementptr i8, ptr %tlb, i64 {index}")
+        tag = self(f"load i64, ptr {self(f'getelementptr i8, ptr {entry}, i64 8') if write else entry}")
+        last = address if width == 8 else self(f"add i64 {address}, {width // 8 - 1}")
+        page = self(f"and i64 {last}, {-(1 << PAGE_BITS)}")
+        hit, miss = self.new_label(), self.new_label()
+        self.branch(self(f"icmp eq i64 {tag}, {page}"), hit, miss, True)
+        self.aside(miss, f"@miss_{'store' if write else 'load'}", self.arguments(current=False, va=address))
+        self.start(hit)
+        delta = self(f"load i64, ptr {self(f'getelementptr i8, ptr {entry}, i64 16')}")
+        return self(f"inttoptr i64 {self(f'add i64 {delta}, {address}')} to ptr")
+
+    def text(self, name: str) -> str:
+        """The whole function."""
+        body = self.run() + "\n" + "\n".join(self.cold)
+        entry, rest = body.split("\n", 1)
+        fpctl = "\n %fpctl = alloca i32" if "%fpctl" in body else ""
+        attrs = " strictfp" if self.strict else ""
+        params = signature(self.word, names=True)
+        return f"define preserve_nonecc void @{name}({params}) optsize nounwind{attrs} {{\n{entry}{fpctl}\n{rest}\n}}\n"
+
+
+def signature(word: int, names: bool) -> str:
+    """Parameters of every stencil."""
+    params = ["ptr %tlb", "ptr %env"] + [f"i{word} %p{i}" for i in range(host.PINNED)] + ["i64 %va"]
+    return ", ".join(params if names else [p.split(" ")[0] for p in params])
+
+
+def header(word: int) -> str:
+    """What the module of a stencil starts with: holes and jump targets are external symbols."""
+    types = signature(word, names=False)
+    wide = "".join(f"@h_{n} = external hidden global i8, !absolute_symbol !0\n" for n in ("pc", "npc", "pcimm", "imm0", "imm1", "imm2"))
+    targets = ("cont", "taken", "h_stub", "dispatch", "raise", "leave", "miss_load", "miss_store")
+    return (
+        f'target triple = "{host.TRIPLE}"\n{wide}' + METADATA
+        + host.FP_DECLARATIONS
+        + "".join(f"declare preserve_nonecc void @{t}({types})\n" for t in targets)
+    )
+
+
+class Job(NamedTuple):
+    """A form to compile: its key, its instruction and its recorded text."""
+
+    key: Key
+    insn: Insn
+    block: Block
+
+
+def compile_stencils(arch: Arch, jobs: Sequence[Job]) -> dict[Key, Stencil]:
+    """Compile forms in one LLVM module. A form whose immediates can not be found in the code is compiled again with opaque ones."""
+    done, failed = _compile(arch, jobs, opaque=False)
+    if failed:
+        again, hopeless = _compile(arch, failed, opaque=True)
+        if hopeless:
+            raise DefinitionError(f"no stencil for {hopeless[0].key}")
+        done |= again
+    return done
+
+
+def _compile(arch: Arch, jobs: Sequence[Job], opaque: bool) -> tuple[dict[Key, Stencil], list[Job]]:
+    from llvmlite import binding as llvm
+
+    texts, declarations = [header(arch.word)], set()
+    for n, job in enumerate(jobs):
+        for sample in (0, 1) if _has_holes(job) else (0,):
+            low = StencilLowering(job.block, arch, job.insn, job.key, sample, opaque)
+            texts.append(low.text(f"s{n}_{sample}"))
+            declarations |= low.declarations
+    module = llvm.parse_assembly("".join(texts) + "\n".join(sorted(declarations)))
+    obj = Object(host.machine().emit_object(module))
+    relocs = obj.relocs_by_function()
+    done: dict[Key, Stencil] = {}
+    failed: list[Job] = []
+    for n, job in enumerate(jobs):
+        first = obj.functions[f"s{n}_0"]
+        second = obj.functions.get(f"s{n}_1", first)
+        holes = _find_holes(arch, job, obj.bytes_of(first), obj.bytes_of(second), opaque)
+        if holes is None:
+            failed.append(job)
+        else:
+            done[job.key] = _finish(obj, obj.bytes_of(first), holes, relocs[first.name], len(job.key.regs))
+    return done, failed
+
+
+def _has_holes(job: Job) -> bool:
+    return MEMORY in job.key.regs or any(c in _SAMPLES for c in job.key.imms) or _jumps(job)
+
+
+def _jumps(job: Job) -> bool:
+    return any(v.op == "jump" for v in job.block.code)
+
+
+def _candidates(arch: Arch, job: Job, opaque: bool) -> list[tuple[int, int, int]]:
+    """(operand, first sample, second sample) of every hole."""
+    found = []
+    fmt = job.insn.text.fmt
+    for n, (r, cls) in enumerate(zip(fmt.regs, job.key.regs, strict=True)):
+        if cls == MEMORY:
+            slot = arch.layout.slots[r.file]
+            found.append((n, slot.offset + slot.stride * (3 + 5 * n), slot.offset + slot.stride * (4 + 7 * n)))
+    if not opaque:
+        for n, cls in enumerate(job.key.imms):
+            if cls in _SAMPLES:
+                found.append((len(job.key.regs) + n, *_SAMPLES[cls][n]))
+    if _jumps(job):
+        found.append((-1, *_JUMP_SAMPLES))
+    return found
+
+
+def _find_holes(arch: Arch, job: Job, a: bytes, b: bytes, opaque: bool) -> list[Hole] | None:
+    """Explain every byte in which the two versions differ by an operand; None when that fails."""
+    if len(a) != len(b):
+        return None
+    candidates = _candidates(arch, job, opaque)
+    holes: list[Hole] = []
+    covered = -1
+    for j in range(len(a)):
+        if a[j] == b[j] or j <= covered:
+            continue
+        hole = _explain(candidates, a, b, j)
+        if hole is None:
+            return None
+        holes.append(hole)
+        covered = hole.offset + hole.size - 1
+    return holes
+
+
+def _explain(candidates: list[tuple[int, int, int]], a: bytes, b: bytes, j: int) -> Hole | None:
+    """The hole around byte `j`: a field of eight, four or one bytes which holds a sample plus a small number in both versions."""
+    for size, fmt in ((8, "<q"), (4, "<i"), (1, "b")):
+        for start in range(max(0, j - size + 1), j + 1):
+            if start + size > len(a):
+                continue
+            x, y = struct.unpack_from(fmt, a, start)[0], struct.unpack_from(fmt, b, start)[0]
+            for operand, first, second in candidates:
+                if x - first == y - second and abs(x - first) <= 16:
+                    return Hole(operand, start, size, x - first)
+    return None
+
+
+_SYMBOL_LATE = {
+    "taken": (TAKEN, "imm"),
+    "h_stub": (STUB, "imm"),
+    "miss_load": (MISS_LOAD, ""),
+    "miss_store": (MISS_STORE, ""),
+}
+
+
+def _finish(obj: Object, code: bytes, holes: list[Hole], relocs: list[Reloc], regs: int) -> Stencil:
+    """Drop the jump to the next stencil where it is last, and sort relocations into holes and late places."""
+    data = bytearray(code)
+    relocs = host.straighten(data, relocs)
+    opcode, length = host.TAIL_JUMP
+    last = relocs[-1] if relocs else None
+    if last and last.symbol == "cont" and last.offset == len(data) - 4 and data[-length] == opcode:
+        del data[-length:]
+        relocs = relocs[:-1]
+    lates: list[Late] = []
+    for r in relocs:
+        if r.symbol == "cont":
+            struct.pack_into("<i", data, r.offset, len(data) + r.addend - r.offset)
+        elif r.symbol.startswith("h_imm"):
+            holes.append(Hole(regs + int(r.symbol[5:]), r.offset, 8 if r.type == host.ABS64 else 4, r.addend))
+        elif r.symbol in _SYMBOL_LATE:
+            kind, counted = _SYMBOL_LATE[r.symbol]
+            lates.append(Late(kind, r.offset, 0, counted))
+        elif r.symbol.startswith("h_"):
+            name = {"h_pc": "pc", "h_npc": "npc", "h_pcimm": "imm"}[r.symbol]
+            lates.append(Late(ADDRESS64 if r.type == host.ABS64 else ADDRESS32, r.offset, r.addend, name))
+        else:
+            base = obj.constant(r) if r.section else r.symbol
+            lates.append(Late(FIXED if r.type in host.RELATIVE else CONSTANT, r.offset, r.addend, base))
+    return Stencil(bytes(data), tuple(holes), tuple(lates))

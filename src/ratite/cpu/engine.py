@@ -1,0 +1,273 @@
+"""The engine of one machine or process: code memory, native helpers, translated pages. Its vCPUs share it."""
+
+from __future__ import annotations
+
+import ctypes
+import struct
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+from ratite import log
+from ratite.codegen.codemem import CodeMemory
+from ratite.codegen.elfobj import Object
+from ratite.codegen.library import Library
+from ratite.codegen.runtime import ENTRY_BITS
+from ratite.cpu.hostmem import HostBuffer
+from ratite.cpu.translate import PAGE, CodePage, Translator
+from ratite.errors import MemoryAccessError
+from ratite.isa.arch import Arch
+
+if TYPE_CHECKING:
+    from ratite.cpu.vcpu import Vcpu
+    from ratite.memory.ram import RamBlock
+    from ratite.memory.space import AddressSpace
+
+_ENTRY = struct.Struct("<QQQQ")
+_ROW = struct.Struct("<QQqQQ")
+#: Most RAM regions of a machine.
+_RAM_ROWS = 63
+
+#: Room for constants of stencils, in bytes.
+_CONSTANTS = 1 << 16
+
+CODE_SIZE = 192 << 20
+
+
+class UserMemory(Protocol):
+    """Guest memory of a user-mode process (`ratite.user.space`)."""
+
+    base: int
+
+    def fetch(self, addr: int, n: int) -> bytes:
+        """Bytes of executable memory; raises when there is none."""
+
+    def read(self, addr: int, n: int) -> bytes: ...
+
+    def write(self, addr: int, data: bytes) -> None: ...
+
+
+def _thunk(address: int) -> bytes:
+    """A jump to a far host function: mov rax, address; jmp rax."""
+    return b"\x48\xb8" + struct.pack("<Q", address) + b"\xff\xe0"
+
+
+class Engine:
+    """Translates and keeps machine code for one address space.
+
+    space: guest-physical memory of a machine. user: guest memory of a process. Exactly one of them is given.
+    """
+
+    def __init__(
+        self, arch: Arch, space: AddressSpace | None = None, user: UserMemory | None = None, code_size: int = CODE_SIZE
+    ) -> None:
+        self.arch, self.space, self.user = arch, space, user
+        self.lock = threading.RLock()
+        self.library = Library(arch)
+        self.memory = CodeMemory(code_size)
+        self.symbols = self._load_runtime()
+        self._constants: dict[bytes, int] = {}
+        self._constant_space = self.memory.put(bytes(_CONSTANTS))
+        self.memory.keep()
+        self.entry_table = HostBuffer(_ENTRY.size << ENTRY_BITS)
+        self.ram_table = HostBuffer(_ROW.size * (_RAM_ROWS + 1))
+        self.translator = Translator(self)
+        self.pages: dict[tuple[int, int, int], CodePage] = {}
+        self.by_host: dict[int, set[tuple[int, int, int]]] = {}
+        self.vcpus: list[Vcpu] = []
+        self._flags: dict[int, HostBuffer] = {}
+        self._rows: list[tuple[int, int, int, memoryview]] = []  # host start, host end, pages' flags
+        self.invalidations = 0
+        if space is not None:
+            space.on_change(self._map_changed)
+            space.on_ram_write(self._dma_wrote, self._holds_code)
+            self._map_changed()
+
+    def _load_runtime(self) -> dict[str, int]:
+        memset = ctypes.cast(ctypes.memset, ctypes.c_void_p).value or 0
+        symbols = {"memset": self.memory.put(_thunk(memset))}
+        symbols |= self.memory.load(Object(self.library.get_runtime()), symbols)
+        return symbols
+
+    def constant(self, data: bytes) -> int:
+        """Address of 16 bytes of constant data that stencils refer to."""
+        address = self._constants.get(data)
+        if address is None:
+            address = self._constants[data] = self._constant_space + 16 * len(self._constants)
+            if len(self._constants) > _CONSTANTS // 16:
+                raise MemoryError("more constants in stencils than there is room for")
+            self.memory.patch(address, data)
+        return address
+
+    def function(self, name: str, result: type | None, *params: type) -> Callable[..., int]:
+        """A native function as a Python callable."""
+        return ctypes.CFUNCTYPE(result, *params)(self.symbols[name])
+
+    # --- the memory map -----------------------------------------------------------------------------------------------------------
+    def _map_changed(self) -> None:
+        """Tell native code where RAM is."""
+        assert self.space is not None
+        rows = []
+        self._rows = []
+        for r in self.space.regions():
+            if not r.direct_read:
+                continue
+            host = r.host_address(r.base)
+            flags = self._flags.get(host)
+            if flags is None:
+                flags = self._flags[host] = HostBuffer(-(-r.size // PAGE))
+            rows.append(_ROW.pack(r.base, r.end - 1, host - r.base, flags.address, int(r.direct_write)))
+            self._rows.append((host, host + r.size, r.base, flags.view))
+        rows.append(_ROW.pack(1, 0, 0, 0, 0))
+        data = b"".join(rows[-_RAM_ROWS - 1 :])
+        self.ram_table.view[: len(data)] = data
+        for vcpu in self.vcpus:
+            vcpu.flush()
+
+    def _page_flag(self, host_page: int) -> tuple[memoryview, int] | None:
+        for start, end, _, flags in self._rows:
+            if start <= host_page < end:
+                return flags, (host_page - start) // PAGE
+        return None
+
+    def _holds_code(self, ram: RamBlock, offset: int, size: int) -> bool:
+        first = (ram.host + offset) & -PAGE
+        return any(page in self.by_host for page in range(first, ram.host + offset + size, PAGE))
+
+    def _dma_wrote(self, ram: RamBlock, offset: int, size: int) -> None:
+        with self.lock:
+            first = (ram.host + offset) & -PAGE
+            for page in range(first, ram.host + offset + size, PAGE):
+                if page in self.by_host:
+                    self.invalidate_page(page)
+
+    # --- translated pages -----------------------------------------------------------------------------------------------------------
+    def entry(self, vcpu: Vcpu, pc: int) -> bool:
+        """Make sure that native code finds an entry for `pc`; False when it can not be fetched."""
+        with self.lock:
+            key = vcpu.page_key(pc)
+            if key is None:
+                return False
+            page = self.pages.get(key) or self._new_page(key)
+            if page is None:
+                return False
+            address = page.entries.get(pc & (PAGE - 1))
+            if address is None:
+                address = self.translator.translate(page, pc & (PAGE - 1))
+            self._publish(pc, key, address)
+            return True
+
+    def _publish(self, pc: int, key: tuple[int, int, int], address: int) -> None:
+        """Enter code in the table that native code searches."""
+        tag = 0 if self.space is None else key[0] | key[2]
+        slot = ((pc >> 1) + (tag >> 7)) & ((1 << ENTRY_BITS) - 1)
+        _ENTRY.pack_into(self.entry_table.view, slot * _ENTRY.size, pc, tag, address, 0)
+
+    def _new_page(self, key: tuple[int, int, int]) -> CodePage | None:
+        host_page = key[0]
+        if self.user is not None:
+            try:
+                data = self.user.fetch(key[1], PAGE)
+            except (MemoryAccessError, ValueError):
+                return None
+            view = memoryview(data)
+        else:
+            view = memoryview((ctypes.c_char * PAGE).from_address(host_page)).cast("B")
+            self._protect(host_page)
+        page = CodePage(key, view)
+        self.pages[key] = page
+        self.by_host.setdefault(host_page, set()).add(key)
+        return page
+
+    def _protect(self, host_page: int) -> None:
+        """From now on, stores to this page leave native code."""
+        found = self._page_flag(host_page)
+        if found is not None and not found[0][found[1]]:
+            found[0][found[1]] = 1
+            for vcpu in self.vcpus:
+                vcpu.flush()
+
+    def next_page(self, page: CodePage) -> tuple[int, int] | None:
+        """The first unit of the page after `page`, and the host address of that page (0 in user mode); None when it can not be fetched."""
+        at = page.base + PAGE
+        if self.user is not None:
+            try:
+                return int.from_bytes(self.user.fetch(at, 2), "little"), 0
+            except (MemoryAccessError, ValueError):
+                return None
+        vcpu = self.current
+        key = vcpu.page_key(at) if vcpu is not None else None
+        if key is None:
+            return None
+        self._protect(key[0])
+        self.by_host.setdefault(key[0], set()).add(page.key)
+        return int.from_bytes(ctypes.string_at(key[0], 2), "little"), key[0]
+
+    #: The vCPU for which pages are being translated.
+    current: Vcpu | None = None
+
+    def retranslate(self, page: CodePage, offset: int) -> int:
+        """Translate again after the code memory was emptied."""
+        fresh = self._new_page(page.key)
+        assert fresh is not None
+        return self.translator.translate(fresh, offset)
+
+    def invalidate_page(self, host_page: int) -> None:
+        """Forget the translations of a page whose content changes."""
+        with self.lock:
+            self.invalidations += 1
+            for key in self.by_host.pop(host_page, set()):
+                page = self.pages.pop(key, None)
+                if page is not None:
+                    self._withdraw(page)
+            found = self._page_flag(host_page)
+            if found is not None:
+                found[0][found[1]] = 0
+            for vcpu in self.vcpus:
+                vcpu.flush()
+
+    def _withdraw(self, page: CodePage) -> None:
+        """Take a page's entries out of the table."""
+        tag = 0 if self.space is None else page.key[0] | page.key[2]
+        view = self.entry_table.view
+        for offset in page.entries:
+            pc = page.base + offset
+            at = (((pc >> 1) + (tag >> 7)) & ((1 << ENTRY_BITS) - 1)) * _ENTRY.size
+            if _ENTRY.unpack_from(view, at)[:2] == (pc, tag):
+                _ENTRY.pack_into(view, at, 1, 0, 0, 0)
+
+    def invalidate(self, start: int, size: int) -> None:
+        """Forget the translations of guest addresses (user mode)."""
+        with self.lock:
+            for key in [k for k in self.pages if k[1] < start + size and start < k[1] + 2 * PAGE]:
+                page = self.pages.pop(key)
+                self.by_host.pop(key[0], None)
+                self._withdraw(page)
+            for vcpu in self.vcpus:
+                vcpu.flush()
+
+    def flush_code(self) -> None:
+        """Forget every translation."""
+        with self.lock:
+            self.memory.clear()
+            self.translator.clear()
+            self.pages.clear()
+            self.by_host.clear()
+            self.entry_table.clear()
+            for _, _, _, flags in self._rows:
+                flags[:] = bytes(len(flags))
+            for vcpu in self.vcpus:
+                vcpu.flush()
+
+    def save(self) -> None:
+        """Write newly compiled stencils to disk."""
+        if self.library.unsaved:
+            self.library.save()
+
+    # --- logging ------------------------------------------------------------------------------------------------------------------
+    def log_unit(self, page: CodePage, plan: object, starts: list[int], base: int, code: bytes) -> None:
+        """Write a new unit to the log."""
+        from ratite.cpu.listing import unit_listing
+
+        for category, text in unit_listing(self.arch, page, plan, starts, base, code):
+            log.write(category, text)

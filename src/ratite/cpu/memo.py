@@ -1,0 +1,144 @@
+"""From instruction words to finished machine code, remembered by word.
+
+One `Memo` serves one translation context (a privilege mode). An entry is what the translator joins:
+
+    (code, lates, length, branch, ends)
+
+lates: places to fill when the code is placed, as (kind, offset, value): for TAKEN and STUB the value is the distance of the target from the
+instruction, for addresses what to add to the instruction's address, for FIXED the address of the code. branch: distance of a direct jump's
+target, or None. ends: what follows is not reached from here.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, Any
+
+from ratite.codegen import pseudo
+from ratite.codegen.stencil import ADDRESS32, ADDRESS64, CONSTANT, FIXED, JUMP_BASE, JUMP_SIZE, MEMORY, STUB, TAKEN, ZERO, imm_class
+from ratite.codegen.stencil import Form, Job, Key, analyse, block_of
+from ratite.errors import DefinitionError
+from ratite.isa.dsl import Insn
+
+if TYPE_CHECKING:
+    from ratite.cpu.engine import Engine
+
+Entry = tuple[bytes, Any, int, int | None, bool]
+
+_PACK = {1: struct.Struct("b").pack_into, 4: struct.Struct("<i").pack_into, 8: struct.Struct("<q").pack_into}
+
+
+class Missing(Exception):  # noqa: N818 - not an error: the translator compiles what is missing and goes on
+    """A form that has not been compiled."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+
+
+class Memo:
+    """Entries of one context, by 16-bit unit and by 32-bit word."""
+
+    def __init__(self, engine: Engine, context: int) -> None:
+        self.engine, self.context = engine, context
+        self.short: dict[int, Entry | None] = {}
+        self.long: dict[int, Entry] = {}
+        layout = engine.arch.layout
+        pins = {p: i for i, p in enumerate(layout.pinned)}
+        self.classes: dict[str, list[int]] = {}
+        self.offsets: dict[str, list[int]] = {}
+        for slot in layout.slots.values():
+            if hasattr(slot.decl, "count"):
+                file = layout.file(slot.name)
+                self.classes[slot.name] = [ZERO if n == file.zero else pins.get((slot.name, n), MEMORY) for n in range(file.count)]
+                self.offsets[slot.name] = [slot.at(n) for n in range(file.count)]
+        self.jump_cache = JUMP_BASE + context * JUMP_SIZE
+        self._goto: Entry | None = None
+
+    def make(self, word: int, length: int) -> Entry:
+        """The entry for an instruction seen for the first time; raises Missing when it has to be compiled before."""
+        insn = self.engine.arch.decoder.decode(word, length)
+        if insn is None:
+            return self._build(self.engine.arch.illegal, word, length)
+        return self._build(insn, word, length)
+
+    def goto(self) -> Entry:
+        """Code that goes on at a guest address through the jump cache."""
+        if self._goto is None:
+            self._goto = self._build(pseudo.GOTO, 0, 0)
+        return self._goto
+
+    def guard(self, page: int, expected: int) -> Entry:
+        """Code that checks the second page of an instruction across two pages."""
+        return self._build(pseudo.GUARD, 0, 0, imms=(page, expected))
+
+    def interpreted(self, length: int) -> Entry:
+        """Code that leaves the instruction to the reference evaluator."""
+        code, lates, _, _, _ = self._build(pseudo.INTERPRETED, 0, length)
+        return code, lates, length, None, False
+
+    def form_of(self, insn: Insn, statics: tuple[int, ...]) -> Form:
+        """The form of an instruction in this context."""
+        return Form(insn.text.name, statics, self.context if insn.text.privileged else -1)
+
+    def _build(self, insn: Insn, word: int, length: int, imms: tuple[int, ...] | None = None) -> Entry:
+        library = self.engine.library
+        static_of, reg_of, imm_of = insn.getters
+        statics = tuple([int(g(word)) for g in static_of])
+        form = self.form_of(insn, statics)
+        info = library.forms.get(form)
+        if info is None:
+            info = analyse(block_of(insn, self.engine.arch, form), insn)
+            library.add_form(form, info)
+        kinds, interpreted, ends, links, resumes = info
+        if interpreted:
+            return self.interpreted(length)
+        regs = [g(word) for g in reg_of]
+        values = imms if imms is not None else tuple([g(word) for g in imm_of])
+        files = [r.file for r in insn.text.fmt.regs]
+        classes = tuple([self.classes[f][n] for f, n in zip(files, regs, strict=True)])
+        key = Key(form, classes, tuple([imm_class(k, v) for k, v in zip(kinds, values, strict=True)]))
+        stencil = library.stencils.get(key)
+        if stencil is None:
+            raise Missing(Job(key, insn, block_of(insn, self.engine.arch, form)))
+        operands = [self.offsets[f][n] for f, n in zip(files, regs, strict=True)] + list(values)
+        calls = ends and (resumes if links < 0 else classes[links] != ZERO)
+        return self._patch(stencil, operands, kinds, values, length, ends and not calls)
+
+    def _patch(
+        self, stencil: Any, operands: list[int], kinds: tuple[str, ...], values: tuple[int, ...], length: int, ends: bool
+    ) -> Entry:
+        code, holes, lates = stencil
+        if holes:
+            data = bytearray(code)
+            for operand, offset, size, addend in holes:
+                value = (operands[operand] if operand >= 0 else self.jump_cache) + addend
+                if size == 8:
+                    value = (value + (1 << 63)) % (1 << 64) - (1 << 63)
+                _PACK[size](data, offset, value)
+            code = bytes(data)
+        distance = next((v for k, v in zip(kinds, values, strict=True) if k in ("branch", "pcrel")), None)
+        branch = distance if "branch" in kinds else None
+        return code, self._lates(lates, distance, length) if lates else None, length, branch, ends
+
+    def _lates(self, lates: Any, distance: int | None, length: int) -> tuple[tuple[int, int, int], ...]:
+        result = []
+        for kind, offset, addend, base in lates:
+            if kind in (TAKEN, STUB):
+                value = distance or 0
+            elif kind in (ADDRESS64, ADDRESS32):
+                value = addend + {"pc": 0, "npc": length, "imm": distance or 0}[base]
+            elif kind in (FIXED, CONSTANT):
+                value = self._address_of(base) + addend + (4 if kind == FIXED else 0)
+            else:
+                value = 0
+            result.append((kind, offset, value))
+        return tuple(result)
+
+    def _address_of(self, base: str | bytes) -> int:
+        """Where a native helper or a constant is."""
+        if isinstance(base, bytes):
+            return self.engine.constant(base)
+        address = self.engine.symbols.get(base)
+        if address is None:
+            raise DefinitionError(f"native helper {base} does not exist")
+        return address

@@ -1,0 +1,496 @@
+"""A virtual processor: its state, the run loop, and what native code leaves to Python."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ratite import log
+from ratite.bits import mask
+from ratite.codegen.host_x86_64 import MXCSR
+from ratite.codegen.reference import Evaluator, GuestTrap, Leave, evaluator
+from ratite.codegen.runtime import JUMP_PAGES, state_size, tlb_base
+from ratite.codegen.stencil import JUMP_BASE, TLB_ENTRIES, TLB_SIZE, block_of
+from ratite.cpu.engine import Engine
+from ratite.cpu.hostmem import HostBuffer
+from ratite.cpu.translate import PAGE
+from ratite.errors import MemoryAccessError
+from ratite.isa.arch import Exit
+from ratite.isa.dsl import RegFile
+from ratite.isa.dsl.state import ISA_BASE, Slot
+
+#: Distance of the state pointer from the start of its memory.
+BASE = 4096
+
+
+@dataclass
+class Event:
+    """Why `run` came back.
+
+    kind: "trap" (an exception in user mode: cause, value), "fault" (a host fault in user mode: value is the guest address, signo and code as
+    in siginfo), "interrupt" (kicked), "halt" (waiting for an interrupt), "firmware" (a call to firmware that Ratite provides), "sync".
+    """
+
+    kind: str
+    cause: int = 0
+    value: int = 0
+    signo: int = 0
+    code: int = 0
+
+
+class _File:
+    """`state.x[5]`: one register file."""
+
+    __slots__ = ("_count", "_first", "_mask", "_words")
+
+    def __init__(self, words: memoryview, first: int, slot: Slot) -> None:
+        self._words, self._first, self._count, self._mask = words, first, slot.count, mask(slot.width)
+
+    def __getitem__(self, n: int) -> int:
+        if not 0 <= n < self._count:
+            raise IndexError(n)
+        return self._words[self._first + n] & self._mask
+
+    def __setitem__(self, n: int, value: int) -> None:
+        if not 0 <= n < self._count:
+            raise IndexError(n)
+        self._words[self._first + n] = value & self._mask
+
+    def __len__(self) -> int:
+        return self._count
+
+
+class StateView:
+    """The declared state by name: `state.pc`, `state.x[10]`, `state.mepc`. Values are unsigned integers."""
+
+    def __init__(self, vcpu: Vcpu) -> None:
+        d = self.__dict__
+        d["_vcpu"] = vcpu
+        d["_slots"] = slots = vcpu.engine.arch.layout.slots
+        for slot in slots.values():
+            if isinstance(slot.decl, RegFile):
+                d[slot.name] = _File(vcpu.words, vcpu.base8 + slot.offset // 8, slot)
+
+    @property
+    def pc(self) -> int:
+        return int(self.next_pc)
+
+    def __getattr__(self, name: str) -> Any:
+        slot = self.__dict__["_slots"].get(name)
+        if slot is None:
+            raise AttributeError(name)
+        vcpu = self.__dict__["_vcpu"]
+        if slot.width == 8:
+            return vcpu.bytes[BASE + slot.offset]
+        return vcpu.words[vcpu.base8 + slot.offset // 8] & mask(slot.width)
+
+    def __setattr__(self, name: str, value: int) -> None:
+        slot = self._slots.get("next_pc" if name == "pc" else name)
+        if slot is None:
+            raise AttributeError(name)
+        vcpu = self._vcpu
+        if slot.width == 8:
+            vcpu.bytes[BASE + slot.offset] = value & 0xFF
+        else:
+            vcpu.words[vcpu.base8 + slot.offset // 8] = value & mask(slot.width)
+
+    def save(self) -> dict[str, Any]:
+        """All declared state, for migration and comparison."""
+        result: dict[str, Any] = {"pc": self.pc, "fp_flags": self.fp_flags}
+        for slot in self._slots.values():
+            if slot.offset >= ISA_BASE or slot.offset < 0:
+                result[slot.name] = list(getattr(self, slot.name)) if isinstance(slot.decl, RegFile) else getattr(self, slot.name)
+        return result
+
+    def load(self, saved: dict[str, Any]) -> None:
+        """Restore what `save` gave."""
+        for name, value in saved.items():
+            if isinstance(value, list):
+                file = getattr(self, name)
+                for n, v in enumerate(value):
+                    file[n] = v
+            else:
+                setattr(self, name, value)
+
+    if TYPE_CHECKING:  # declared by the engine for every ISA
+        next_pc: int
+        fp_flags: int
+
+
+class Vcpu:
+    """One virtual processor of an engine."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        arch = engine.arch
+        self._memory = HostBuffer(BASE + state_size(arch))
+        self.bytes = self._memory.view
+        self.words = self.bytes.cast("Q")
+        self.base, self.base8 = BASE, BASE // 8
+        self.env = self._memory.address + BASE
+        self.state = StateView(self)
+        self._tlb = tlb_base(arch)
+        self._mask = mask(arch.word)
+        self._enter = engine.function("enter", None, ctypes.c_void_p)
+        self._flush = engine.function("tlb_flush", None, ctypes.c_void_p)
+        self._mode_changed = engine.function("mode_changed", None, ctypes.c_void_p)
+        self._natives: dict[str, Callable[..., int]] = {}
+        self._evaluators: dict[Any, Evaluator] = {}
+        self._decoded: dict[tuple[int, int], tuple[Evaluator, list[int]]] = {}
+        self._reason = self._word("reason")
+        self.hooks: dict[int, Callable[[Vcpu], Event | None]] = {}
+        self.exits = [0] * 16
+        self._prepare()
+        engine.vcpus.append(self)
+
+    def _word(self, name: str) -> int:
+        """Index in `words` of a field."""
+        return self.base8 + self.engine.arch.layout.slots[name].offset // 8
+
+    def _prepare(self) -> None:
+        """Fill in what native code needs to find its tables."""
+        engine, s = self.engine, self.state
+        clock = ctypes.CDLL(None).clock_gettime
+        for name, value in (
+            ("ram_table", engine.ram_table.address),
+            ("entry_table", engine.entry_table.address),
+            ("clock_gettime", ctypes.cast(clock, ctypes.c_void_p).value or 0),
+            ("large_mask", mask(64)),
+            ("tlb_dirty", mask(64)),
+        ):
+            setattr(s, name, value)
+        s.mxcsr = 0
+        self.words[self._word("mxcsr")] = MXCSR
+        if engine.user is not None:
+            s.tlb, s.jump_cache = engine.user.base, self.env + JUMP_BASE
+        else:
+            self._mode_changed(self.env)
+        for slot in engine.arch.layout.slots.values():
+            if slot.offset >= ISA_BASE and not isinstance(slot.decl, RegFile) and slot.decl.reset:
+                setattr(s, slot.name, slot.decl.reset)
+        self.flush()
+
+    # --- control from outside -------------------------------------------------------------------------------------------------------
+    def kick(self) -> None:
+        """Make `run` return soon; from any thread."""
+        self.state.host_attention = 1
+
+    def flush(self) -> None:
+        """Empty the translation and jump caches."""
+        if self.engine.user is None:
+            self._flush(self.env)
+        else:
+            start = BASE + JUMP_BASE
+            self.bytes[start : start + self._tlb - JUMP_BASE] = b"\xff" * (self._tlb - JUMP_BASE)
+            self.bytes[BASE + JUMP_PAGES : BASE + JUMP_PAGES + 512] = bytes(512)
+
+    def clone(self) -> Vcpu:
+        """Another vCPU over the same memory and translations with the same state."""
+        other = Vcpu(self.engine)
+        other.state.load(self.state.save())
+        other.hooks = self.hooks
+        return other
+
+    def close(self) -> None:
+        """Leave the engine."""
+        self.engine.vcpus.remove(self)
+
+    def invalidate(self, start: int, size: int) -> None:
+        """Guest code has changed or gone (user mode)."""
+        self.engine.invalidate(start, size)
+
+    # --- running --------------------------------------------------------------------------------------------------------------------
+    def run(self) -> Event:
+        """Run guest code until something happens that the caller must know."""
+        words, reason_at, enter, env, exits = self.words, self._reason, self._enter, self.env, self.exits
+        while True:
+            enter(env)
+            reason = words[reason_at]
+            exits[reason] += 1
+            event = self._handle(reason)
+            if event is not None:
+                return event
+
+    def step(self) -> Event | None:
+        """Run one instruction in the reference evaluator."""
+        if self.state.attention and self.engine.user is None:
+            self.call("poll")
+        return self._interpret()
+
+    def _handle(self, reason: int) -> Event | None:
+        if reason == Exit.TRANSLATE:
+            return self._translate()
+        if reason == Exit.INTERPRET:
+            return self._interpret()
+        if reason == Exit.CODE_WRITE:
+            return self._code_write()
+        if reason == Exit.INTERRUPT:
+            self.state.host_attention = 0
+            return Event("interrupt")
+        if reason == Exit.STRADDLE:
+            return self._straddle()
+        if reason in self.hooks:
+            return self.hooks[reason](self)
+        if reason == Exit.TRAP:
+            return Event("trap", int(self.state.trap_cause), int(self.state.trap_value))
+        if reason == Exit.HALT:
+            return Event("halt")
+        if reason == Exit.CODE_SYNC:
+            self.engine.invalidate(0, 1 << 64)
+            return None
+        if reason == Exit.FIRMWARE:
+            return Event("firmware")
+        raise AssertionError(f"exit reason {reason}")
+
+    def trap(self, cause: int, value: int) -> Event | None:
+        """Deliver an exception at next_pc."""
+        if self.engine.user is not None:
+            return Event("trap", cause, value)
+        if log.enabled("int"):
+            log.write("int", f"trap cause {cause} at {self.state.pc:#x} value {value:#x}")
+        self.call("take_trap", cause & self._mask, value & self._mask)
+        return None
+
+    def call(self, name: str, *args: int) -> int:
+        """Call a native helper with this vCPU's state."""
+        f = self._natives.get(name)
+        if f is None:
+            helper = self.engine.arch.helpers.get(name)
+            own = name in ("ram_host", "tlb_insert", "tlb_large", "tlb_flush", "tlb_flush_page", "mode_changed", "time_ns", "fetch_is")
+            word: Any = ctypes.c_uint64 if own or self.engine.arch.word == 64 else ctypes.c_uint32
+            result: Any = word if own or helper is None else {8: ctypes.c_uint8, 32: ctypes.c_uint32}.get(helper.result(self.engine.arch.word), ctypes.c_uint64)
+            f = self._natives[name] = self.engine.function(name, result, ctypes.c_void_p, *[word] * len(args))
+        return f(self.env, *args)
+
+    # --- translation ----------------------------------------------------------------------------------------------------------------
+    def page_key(self, pc: int) -> tuple[int, int, int] | None:
+        """Host address, guest address and context of the page from which `pc` is fetched; None where that faults or is not RAM."""
+        page = pc & -PAGE
+        if self.engine.user is not None:
+            return page, page, 0
+        context = int(self.state.context_index)
+        at = self.base8 + (self._tlb + context * TLB_SIZE + ((pc >> 7) & ((TLB_ENTRIES - 1) * 32))) // 8
+        if self.words[at + 2] != page and (self.call("mmu_fill", pc & self._mask, 2) or self.words[at + 2] != page):
+            return None
+        return (self.words[at + 3] + page) & mask(64), page, context
+
+    def _translate(self) -> Event | None:
+        pc = self.state.pc
+        self.engine.current = self
+        if self.engine.entry(self, pc):
+            return None
+        return self._fetch_failed(pc)
+
+    def _fetch_failed(self, pc: int) -> Event | None:
+        """Nothing can be fetched at `pc`: RAM that the walk refuses, or a device."""
+        if self.engine.user is not None:
+            return self.trap(self.engine.arch.fetch_fault, pc)
+        status = self.call("mmu_fill", pc & self._mask, 2)
+        return self.trap(status - 16 if status >= 16 else self.engine.arch.fetch_fault, pc)
+
+    def _straddle(self) -> Event | None:
+        """The second page of the instruction at next_pc is not the one it was translated with."""
+        pc = self.state.pc
+        key = self.page_key(pc)
+        with self.engine.lock:
+            page = self.engine.pages.pop(key, None) if key is not None else None
+            if page is not None:
+                self.engine._withdraw(page)
+        self.flush()
+        return None
+
+    def _code_write(self) -> Event | None:
+        """A store to a page that holds translated code, or to memory that can not be written."""
+        va = int(self.state.trap_value)
+        pa = self.physical(va, 1)
+        host = 0 if pa is None else self.call("ram_host", pa)
+        page = host & -PAGE
+        if page not in self.engine.by_host or self._beside_code(page, host & (PAGE - 1)):
+            return self._interpret()
+        self.engine.invalidate_page(page)
+        return None
+
+    def _beside_code(self, host_page: int, offset: int) -> bool:
+        """Whether no translated instruction of a page lies near `offset`."""
+        for key in self.engine.by_host[host_page]:
+            page = self.engine.pages.get(key)
+            if page is None or key[0] != host_page or any(offset - 8 < at < offset + 16 for at in page.entries):
+                return False
+        return True
+
+    # --- the reference evaluator --------------------------------------------------------------------------------------------------------
+    def fetch(self, pc: int) -> tuple[int, int]:
+        """The instruction word at `pc` and its length in bytes. Raises GuestTrap where it can not be fetched."""
+        first = self._fetch_unit(pc)
+        units = self.engine.arch.long[first]
+        for n in range(1, units):
+            first |= self._fetch_unit((pc + 2 * n) & self._mask) << (16 * n)
+        return first, 2 * units
+
+    def _fetch_unit(self, pc: int) -> int:
+        if self.engine.user is not None:
+            try:
+                return int.from_bytes(self.engine.user.fetch(pc, 2), "little")
+            except (MemoryAccessError, ValueError):
+                raise GuestTrap(self.engine.arch.fetch_fault, pc) from None
+        key = self.page_key(pc)
+        if key is None:
+            status = self.call("mmu_fill", pc, 2)
+            raise GuestTrap(status - 16 if status >= 16 else self.engine.arch.fetch_fault, pc)
+        return int.from_bytes(ctypes.string_at(key[0] + (pc & (PAGE - 1)), 2), "little")
+
+    def _decode(self, word: int, length: int) -> tuple[Evaluator, list[int]]:
+        arch = self.engine.arch
+        insn = arch.decoder.decode(word, length) or arch.illegal
+        static_of, reg_of, imm_of = insn.getters
+        form = self.engine.translator.memos[int(self.state.context_index)].form_of(insn, tuple(int(g(word)) for g in static_of))
+        evaluate = self._evaluators.get(form)
+        if evaluate is None:
+            evaluate = self._evaluators[form] = evaluator(block_of(insn, arch, form), insn, arch.layout)
+        operands = [g(word) for g in reg_of] + [g(word) for g in imm_of]
+        if not insn.text.privileged:
+            self._decoded[word, length] = evaluate, operands
+        return evaluate, operands
+
+    def _interpret(self) -> Event | None:
+        """Run the instruction at next_pc in the reference evaluator."""
+        state = self.state
+        pc = state.pc
+        try:
+            word, length = self.fetch(pc)
+            known = self._decoded.get((word, length))
+            evaluate, operands = known or self._decode(word, length)
+            state.pc = evaluate(self, pc, (pc + length) & self._mask, *operands)
+        except GuestTrap as t:
+            return self.trap(t.cause, t.value)
+        except Leave as leave:
+            state.pc = leave.to
+            self.words[self._reason] = leave.reason
+            return self._handle(leave.reason)
+        return None
+
+    # --- what evaluated instructions ask for --------------------------------------------------------------------------------------------
+    @property
+    def fp_round(self) -> int:
+        """Rounding mode of dynamic floating-point operations."""
+        return int(self.state.fp_round)
+
+    def set_fp_round(self, mode: int) -> None:
+        """Set the rounding mode, for native code too."""
+        self.state.fp_round = mode
+        self.words[self._word("mxcsr")] = MXCSR | (0b10_01_11_00 >> 2 * mode & 3) << 13 if mode < 4 else MXCSR
+
+    def raise_fp_flags(self, flags: int) -> None:
+        """Set sticky floating-point flags."""
+        self.state.fp_flags = self.state.fp_flags | flags
+
+    def physical(self, va: int, access: int) -> int | None:
+        """Guest-physical address of `va` for a load (0), store (1), fetch (2) or look (3); None where that faults."""
+        status = self.call("translate", va & self._mask, access)
+        return int(self.state.walk_pa) if status < 16 else None
+
+    def _where(self, va: int, size: int, access: int) -> list[tuple[int, int]]:
+        """Guest-physical pieces of an access: (address, size). Raises GuestTrap."""
+        pieces = []
+        while size:
+            n = min(size, PAGE - (va & (PAGE - 1)))
+            status = self.call("translate", va & self._mask, access)
+            if status >= 16:
+                raise GuestTrap(status - 16, va & self._mask)
+            pieces.append((int(self.state.walk_pa), n))
+            check = self.engine.arch.check_access
+            if status and check is not None and not check(self, pieces[-1][0], n, access):
+                raise GuestTrap(self.engine.arch.access_faults[access], va & self._mask)
+            va, size = va + n, size - n
+        return pieces
+
+    def load(self, va: int, size: int) -> int:
+        """A load of an evaluated instruction."""
+        if self.engine.user is not None:
+            return int.from_bytes(self._user_read(va, size), "little")
+        pieces = self._where(va, size, 0)
+        space = self.engine.space
+        assert space is not None
+        value = shift = 0
+        try:
+            for pa, n in pieces:
+                if n in (1, 2, 4, 8):
+                    value |= space.read(pa, n) << shift
+                else:
+                    value |= int.from_bytes(bytes(space.read(pa + k, 1) for k in range(n)), "little") << shift
+                shift += 8 * n
+        except MemoryAccessError:
+            raise GuestTrap(self.engine.arch.access_faults[0], va & self._mask) from None
+        return value
+
+    def store(self, va: int, size: int, value: int) -> None:
+        """A store of an evaluated instruction."""
+        if self.engine.user is not None:
+            self._user_write(va, value.to_bytes(size, "little"))
+            return
+        pieces = self._where(va, size, 1)
+        space = self.engine.space
+        assert space is not None
+        try:
+            for pa, n in pieces:
+                part = value & mask(8 * n)
+                if n in (1, 2, 4, 8):
+                    space.write(pa, n, part)
+                else:
+                    for k in range(n):
+                        space.write(pa + k, 1, part >> 8 * k & 0xFF)
+                value >>= 8 * n
+        except MemoryAccessError:
+            raise GuestTrap(self.engine.arch.access_faults[1], va & self._mask) from None
+
+    def _user_read(self, va: int, size: int) -> bytes:
+        assert self.engine.user is not None
+        try:
+            return self.engine.user.read(va, size)
+        except (MemoryAccessError, ValueError):
+            raise GuestTrap(self.engine.arch.access_faults[0], va) from None
+
+    def _user_write(self, va: int, data: bytes) -> None:
+        assert self.engine.user is not None
+        try:
+            self.engine.user.write(va, data)
+        except (MemoryAccessError, ValueError):
+            raise GuestTrap(self.engine.arch.access_faults[1], va) from None
+
+    def amo(self, op: str, va: int, size: int, value: int) -> int:
+        """An atomic read-modify-write of an evaluated instruction."""
+        with self.engine.lock:
+            if self.engine.user is None:
+                self._where(va, size, 1)
+            old = self.load(va, size)
+            self.store(va, size, _AMO[op](old, value, 8 * size) & mask(8 * size))
+            return old
+
+    def cas(self, va: int, size: int, expected: int, new: int) -> int:
+        """A compare-and-swap of an evaluated instruction."""
+        with self.engine.lock:
+            if self.engine.user is None:
+                self._where(va, size, 1)
+            old = self.load(va, size)
+            if old == expected:
+                self.store(va, size, new)
+            return old
+
+
+def _s(v: int, w: int) -> int:
+    return v - (1 << w) if v >> (w - 1) else v
+
+
+_AMO: dict[str, Callable[[int, int, int], int]] = {
+    "xchg": lambda a, b, w: b,
+    "add": lambda a, b, w: a + b,
+    "and": lambda a, b, w: a & b,
+    "or": lambda a, b, w: a | b,
+    "xor": lambda a, b, w: a ^ b,
+    "max": lambda a, b, w: max(a, b, key=lambda v: _s(v, w)),
+    "min": lambda a, b, w: min(a, b, key=lambda v: _s(v, w)),
+    "umax": lambda a, b, w: max(a, b),
+    "umin": lambda a, b, w: min(a, b),
+}

@@ -1,0 +1,5 @@
+"""Timers and clocks."""
+
+from ratite.hw.timer import goldfish_rtc
+
+__all__ = ["goldfish_rtc"]

@@ -1,0 +1,55 @@
+"""What the engine needs to know about an instruction set; everything else stays in the ISA's folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from ratite.isa.dsl import Decoder, Insn, Layout, Native
+
+
+class Exit:
+    """Reasons for leaving native code, as `s.exit(reason)` and the engine's helpers give them."""
+
+    TRANSLATE = 1  #: no machine code for next_pc yet
+    INTERPRET = 2  #: run the instruction at next_pc in the reference evaluator
+    INTERRUPT = 3  #: host_attention was set
+    TRAP = 4  #: exception that is not delivered by native code (user mode): trap_cause, trap_value
+    HALT = 5  #: wait for interrupt
+    CODE_WRITE = 6  #: store to a page that holds translated code: trap_value is its guest address
+    CODE_SYNC = 7  #: instruction fetch must see earlier stores (user mode)
+    FIRMWARE = 8  #: call to firmware that Ratite provides
+    FAULT = 9  #: host fault in user mode
+    STRADDLE = 10  #: an instruction across two pages whose second page may have changed
+
+
+@dataclass
+class Arch:
+    """One configured instruction set.
+
+    name: as in program names ("riscv64"). word: register width. config: the CPU's properties, read by instruction texts; its `key` names the
+    variant in caches. user: machine code is for user mode (memory is host memory, traps leave native code). contexts: number of
+    privilege modes that the decoder tells apart. mmu_modes: number of translation caches. helpers: native helpers by name; a system
+    needs `mmu_fill(va, access)`, `take_trap(cause, value)` and `poll()`. long: for every first 16-bit unit of an instruction, how many units it
+    has (a table of 65,536 bytes). illegal: the pseudo-instruction, with the instruction word as its operand, for words that mean nothing.
+    fetch_fault, access_faults: exceptions for memory that nothing answers (fetch; load, store, fetch). check_access: asked, with the vCPU,
+    physical address, size and kind, where the page walk can not decide for a whole page.
+    """
+
+    name: str
+    word: int
+    config: Any
+    layout: Layout
+    decoder: Decoder
+    user: bool
+    contexts: int
+    mmu_modes: int
+    long: bytes
+    illegal: Insn
+    fetch_fault: int = 1
+    access_faults: tuple[int, int, int] = (5, 7, 1)
+    check_access: Callable[[Any, int, int, int], bool] | None = None
+    helpers: dict[str, Native] = field(default_factory=dict)
+    register_name: Callable[[str, int], str] = lambda file, n: f"{file}{n}"
+    modules: tuple[str, ...] = ()

@@ -1,0 +1,140 @@
+"""The entry of user mode: a command line in, a process run to its end."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Protocol
+
+from ratite.errors import ImageError, UsageError
+from ratite.user import loader
+from ratite.user.abi import abi as find_abi
+from ratite.user.abi.base import Abi
+from ratite.user.failure import SyscallError
+from ratite.user.process import Process, leave
+from ratite.user.space import GuestSpace
+from ratite.user.vcpu import Vcpu
+
+
+class Config(Protocol):
+    """What the command line says."""
+
+    arch: str
+    program: str
+    arguments: list[str]
+    sysroot: str
+    cpu: str
+    stack_size: int
+    strace: bool
+    release: str
+    seed: int | None
+    log_items: list[str]
+    log_file: str
+    single_step: bool
+
+    def environment(self) -> dict[str, str]:
+        """The program's environment."""
+
+
+def run_program(config: Config) -> int:
+    """Run a program to its end. The process ends with it, without Python's own clean-up; so there is no return.
+
+    Raises UsageError and ImageError before the program starts.
+    """
+    abi = find_abi(config.arch)
+    make_vcpu, isa = _engine(config)
+    process = make_process(config, abi, make_vcpu, isa)
+    leave(process.run())
+    return 0
+
+
+def make_process(config: Config, abi: Abi, make_vcpu: Callable[[GuestSpace], Vcpu], isa: str) -> Process:
+    """A process with the program loaded, ready to run."""
+    import gc
+
+    log = _Log(config.log_file)
+    tracer = None
+    if config.strace:
+        from ratite.user.strace import Tracer
+
+        tracer = Tracer(log.write)
+    process = Process(
+        abi, make_vcpu, sysroot=_sysroot(config.sysroot), isa=isa, release=os.fsencode(config.release),
+        stack_size=config.stack_size, seed=config.seed, tracer=tracer,
+        unimplemented=log.write if "unimp" in config.log_items else None)
+    log.open(process)
+    argv = [os.fsencode(word) for word in config.arguments]
+    env = [os.fsencode(f"{name}={value}") for name, value in config.environment().items()]
+    found = find_program(os.fsencode(config.program), argv, process)
+    process.check_size(argv, env)
+    process.load(process.main, found, env)
+    found.close()
+    gc.collect()
+    gc.freeze()     # fork copies no page because of a look at old objects
+    gc.disable()
+    return process
+
+
+def find_program(name: bytes, argv: list[bytes], process: Process) -> loader.Executable:
+    """Open the program that the user named; every mistake is an ImageError of one line."""
+    shown = os.fsdecode(name)
+    try:
+        try:
+            return loader.find(name, argv, process.abi, process.paths.resolve)
+        except loader.MissingInterpreter:
+            usual = b"/usr/%s-linux-gnu" % process.abi.name.encode()    # where Debian's cross libraries are
+            if process.paths.sysroot or not os.path.isdir(usual):
+                raise
+            process.paths.sysroot = usual
+            return loader.find(name, argv, process.abi, process.paths.resolve)
+    except loader.WrongFile as error:
+        raise ImageError(f"{shown} {error.why}") from None
+    except loader.MissingInterpreter as error:
+        raise ImageError(f"{shown} needs {os.fsdecode(error.name)}, which is not there; "
+                         f"name the folder that has it with -L") from None
+    except SyscallError as error:
+        raise ImageError(f"{shown}: {os.strerror(error.number)}") from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise ImageError(f"{shown}: {reason}") from None
+
+
+def _sysroot(path: str) -> bytes:
+    """The folder of `-L`, checked."""
+    if path and not os.path.isdir(path):
+        raise UsageError(f"-L {path}: no such folder")
+    return os.fsencode(os.path.abspath(path)) if path else b""
+
+
+def _engine(config: Config) -> tuple[Callable[[GuestSpace], Vcpu], str]:
+    """The vCPU factory of the engine for this architecture, and the CPU's ISA string."""
+    from ratite.cpu.user import user_cpu
+
+    return user_cpu(config)
+
+
+class _Log:
+    """Where log lines go: standard error as it was at the start, or a file."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._fd = 2
+
+    def open(self, process: Process) -> None:
+        """Open the file, out of the guest's reach."""
+        if self._path:
+            try:
+                fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+            except OSError as error:
+                raise UsageError(f"-D {self._path}: {error.strerror}") from None
+            self._fd = process.keep_private(fd)
+
+    def write(self, line: str) -> None:
+        """Write one line."""
+        try:
+            os.write(self._fd, (line + "\n").encode(errors="backslashreplace"))
+        except OSError:
+            pass
+
+
+

@@ -1,0 +1,40 @@
+"""What user mode asks of the execution engine."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+
+class Exit(Protocol):
+    """Why native code stopped.
+
+    `kind` is `syscall` (the pc is at the instruction), `trap` (`cause` and `value` are the ISA's), `fault` (`value` is
+    the guest address of an access that the host refused, `signo` and `code` the host's) or `interrupt`.
+    """
+
+    kind: str
+    cause: int
+    value: int
+    signo: int
+    code: int
+
+
+class Vcpu(Protocol):
+    """A guest CPU over one GuestSpace."""
+
+    state: Any
+    interrupt_address: int
+    """Host address of a byte; native code that finds it not zero leaves with `interrupt`. Cleared by leaving only, so
+    that one set just before `run` is not lost."""
+
+    def run(self) -> Exit:
+        """Run until something happens that is Python's to do."""
+
+    def kick(self) -> None:
+        """Have `run` return soon."""
+
+    def clone(self) -> Vcpu:
+        """Another vCPU over the same memory and translations, its state a copy."""
+
+    def invalidate(self, start: int, size: int) -> None:
+        """Forget translations of a range of guest memory."""
