@@ -1,7 +1,7 @@
 """Write the reference pages from the declarations in the code: options, machines, CPUs, devices, instructions.
 
-    python docs/generate.py           write docs/reference
-    python docs/generate.py --check   say which pages are out of date; exit status 1 when there are any
+python docs/generate.py           write docs/reference
+python docs/generate.py --check   say which pages are out of date; exit status 1 when there are any
 """
 
 from __future__ import annotations
@@ -38,7 +38,11 @@ def options(title: str, options: OptionTable) -> str:
         shown = [row for row in rows if not isinstance(row, Refused)]
         if shown:
             parts.append(f"## {group}\n")
-            head = ("option", "argument", "meaning", "variable") if any(row.env for row in shown) else ("option", "argument", "meaning")
+            head = (
+                ("option", "argument", "meaning", "variable")
+                if any(row.env for row in shown)
+                else ("option", "argument", "meaning")
+            )
             cells = [(", ".join(map(code, row.names)), code(row.argument), row.help, code(row.env)) for row in shown]
             parts.append(table(head, [row[: len(head)] for row in cells]))
     refused = [row for row in options if isinstance(row, Refused)]
@@ -54,7 +58,10 @@ def machines() -> str:
     parts = ["# Machines\n"]
     for arch in inventory.ARCHITECTURES:
         parts.append(f"## {arch}\n")
-        rows = [(code(board.name), str(board.max_cpus), f"{board.ram_size >> 20} MiB", board.summary) for board in boards_of(arch)]
+        rows = [
+            (code(board.name), str(board.max_cpus), f"{board.ram_size >> 20} MiB", board.summary)
+            for board in boards_of(arch)
+        ]
         parts.append(table(("`-M`", "CPUs", "usual RAM", "what it is"), rows))
         for board in boards_of(arch):
             parts.append(f"### Properties of {board.name}\n")
@@ -64,8 +71,15 @@ def machines() -> str:
 
 def properties(owner: type) -> str:
     """The properties of a device or a board."""
-    rows = [(code(name), prop.kind.name, prop.kind.show(prop.default) if prop.default not in (None, "") else "", prop.description)
-            for name, prop in sorted(owner.properties.items())]    # type: ignore[attr-defined]
+    rows = [
+        (
+            code(name),
+            prop.kind.name,
+            prop.kind.show(prop.default) if prop.default not in (None, "") else "",
+            prop.description,
+        )
+        for name, prop in sorted(owner.properties.items())
+    ]  # type: ignore[attr-defined]
     return table(("property", "type", "default", "meaning"), rows) if rows else "None.\n"
 
 
@@ -73,7 +87,12 @@ def devices() -> str:
     """All devices: documentation and properties."""
     from ratite.hw.model import DEVICES
 
-    parts = ["# Devices\n", table(("`-device`", "bus", "what it is"), ((code(row.name), row.kind, row.summary) for row in inventory.devices()))]
+    parts = [
+        "# Devices\n",
+        table(
+            ("`-device`", "bus", "what it is"), ((code(row.name), row.kind, row.summary) for row in inventory.devices())
+        ),
+    ]
     for name in sorted(DEVICES):
         parts.append(f"## {name}\n\n{paragraphs(DEVICES[name].__doc__)}\n")
         parts.append(properties(DEVICES[name]))
@@ -94,9 +113,16 @@ def cpus() -> str:
     parts = ["# CPUs\n"]
     for arch in inventory.ARCHITECTURES:
         parts.append(f"## {arch}\n")
-        parts.append(table(("`-cpu`", "ISA string", "what it is"), ((code(row.name), code(row.kind), row.summary) for row in inventory.cpus(arch))))
+        parts.append(
+            table(
+                ("`-cpu`", "ISA string", "what it is"),
+                ((code(row.name), code(row.kind), row.summary) for row in inventory.cpus(arch)),
+            )
+        )
     parts.append("## Properties\n")
-    parts.append(table(("property", "accepts", "meaning"), ((code(p.name), p.accepts, p.meaning) for p in PROPERTIES.values())))
+    parts.append(
+        table(("property", "accepts", "meaning"), ((code(p.name), p.accepts, p.meaning) for p in PROPERTIES.values()))
+    )
     return "\n".join(parts)
 
 
@@ -106,13 +132,19 @@ def riscv_instructions() -> str:
     from ratite.isa.riscv.cpus import parse_cpu
     from ratite.isa.riscv.table import RISCV
 
-    make_arch(parse_cpu("rv64"))    # fills the table
+    make_arch(parse_cpu("rv64"))  # fills the table
     parts = ["# Instructions of RISC-V\n", f"{len(RISCV.insns)} forms.\n"]
     for extension in dict.fromkeys(insn.extension for insn in RISCV.insns):
         parts.append(f"## {extension}\n")
         rows = [
-            (code(insn.syntax), code(bits(insn.mask, insn.value, insn.length)), f"RV{insn.xlen}" if insn.xlen else "", first_sentence(insn.doc))
-            for insn in RISCV.insns if insn.extension == extension
+            (
+                code(insn.syntax),
+                code(bits(insn.mask, insn.value, insn.length)),
+                f"RV{insn.xlen}" if insn.xlen else "",
+                first_sentence(insn.doc),
+            )
+            for insn in RISCV.insns
+            if insn.extension == extension
         ]
         parts.append(table(("form", "encoding", "only", "meaning"), rows))
     return "\n".join(parts)

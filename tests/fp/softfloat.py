@@ -45,6 +45,6 @@ def call(name: str, *arguments: Any) -> tuple[int, int]:
 
 def set_modes(rounding: Rounding, tininess: Tininess = Tininess.AFTER_ROUNDING) -> None:
     """Set SoftFloat's global modes."""
-    sf.set_rounding_mode(int(rounding))
+    sf.set_rounding_mode(sf.RoundingMode(int(rounding)))
     before = tininess is Tininess.BEFORE_ROUNDING
     sf.set_tininess_mode(sf.TininessMode.BEFORE_ROUNDING if before else sf.TininessMode.AFTER_ROUNDING)

@@ -126,7 +126,7 @@ def environments() -> Iterator[FpEnv]:
 
 
 Operation = Callable[[Format, FpEnv, int, int], tuple[int, int]]
-EXACTLY = {"add": operator.add, "sub": operator.sub, "mul": operator.mul, "div": operator.truediv}
+EXACTLY = {"add": operator.add, "mul": operator.mul, "div": operator.truediv}
 
 
 def check(fmt: Format, env: FpEnv, exact: Fraction, result: tuple[int, int], operands: tuple[int, ...]) -> None:
@@ -145,9 +145,9 @@ def test_all_pairs(fmt: Format, name: str) -> None:
     """Two-operand operations over all pairs of numbers, every environment."""
     operation: Operation = getattr(soft, name)
     exactly = EXACTLY[name]
-    operands = numbers(fmt) if fmt.width < 8 else numbers(fmt)[::3]
+    operands = numbers(fmt) if fmt.width < 8 else numbers(fmt)[::5]
     pairs = [(a, b) for a, b in product(operands, repeat=2) if not (name == "div" and value(fmt, b) == 0)]
-    exact = {(a, b): exactly(value(fmt, a), value(fmt, b)) for a, b in pairs}  # type: ignore[arg-type]
+    exact = {(a, b): exactly(value(fmt, a), value(fmt, b)) for a, b in pairs}
     for env in environments():
         for a, b in pairs:
             check(fmt, env, exact[a, b], operation(fmt, env, a, b), (a, b))
@@ -156,7 +156,7 @@ def test_all_pairs(fmt: Format, name: str) -> None:
 @pytest.mark.parametrize("fmt", SHAPES, ids=repr)
 def test_all_triples(fmt: Format) -> None:
     """Fused multiply-add, with and without a scale, over triples of numbers, every rounding direction."""
-    operands = numbers(fmt)[:: len(numbers(fmt)) // 20]
+    operands = numbers(fmt)[:: len(numbers(fmt)) // 16]
     for a, b, c in product(operands, repeat=3):
         exact = value(fmt, a) * value(fmt, b) + value(fmt, c)  # type: ignore[operator]
         assert isinstance(exact, Fraction)
@@ -223,7 +223,7 @@ def test_all_from_integers(fmt: Format, scale: int) -> None:
 @pytest.mark.parametrize("fmt", SHAPES, ids=repr)
 def test_all_remainders(fmt: Format) -> None:
     """The remainder of all pairs, with the quotient rounded either way; a zero has the sign of the first operand."""
-    operands = numbers(fmt) if fmt.width < 8 else numbers(fmt)[::3]
+    operands = numbers(fmt) if fmt.width < 8 else numbers(fmt)[::5]
     for (a, b), quotient in product(product(operands, repeat=2), (Rounding.RNE, Rounding.RTZ)):
         x, y = value(fmt, a), value(fmt, b)
         assert isinstance(x, Fraction) and isinstance(y, Fraction)

@@ -100,7 +100,7 @@ def plain_product(fmt: Format) -> Trusted:
 def binary(fmt: Format, name: str) -> Ours:
     """One of the four operations."""
     operation = getattr(soft, name)
-    return lambda env, x: operation(fmt, env, *x)  # type: ignore[no-any-return]
+    return lambda env, x: operation(fmt, env, *x)
 
 
 def fused(fmt: Format) -> Ours:
@@ -118,14 +118,14 @@ def to_integer(fmt: Format, width: int, signed: bool, rounding: Rounding | None 
 
     def ours(env: FpEnv, x: tuple[int, ...]) -> tuple[int, int]:
         env = env if rounding is None else env.rounded(rounding)
-        return soft.to_int(fmt, env, *x, width, signed, scale=scale)
+        return soft.to_int(fmt, env, x[0], width, signed, scale=scale)
 
     return ours
 
 
 def from_integer(fmt: Format, signed: bool) -> Ours:
     """A conversion of 64-bit integers."""
-    return lambda env, x: soft.from_int(fmt, env, *x, 64, signed)
+    return lambda env, x: soft.from_int(fmt, env, x[0], 64, signed)
 
 
 def narrowing(source: Format, target: Format) -> Ours:
@@ -136,7 +136,7 @@ def narrowing(source: Format, target: Format) -> Ours:
 def extreme(fmt: Format, name: str, family: MinMax) -> Ours:
     """A minimum or maximum."""
     operation = getattr(soft, name)
-    return lambda env, x: operation(fmt, env, *x, family)  # type: ignore[no-any-return]
+    return lambda env, x: operation(fmt, env, *x, family)
 
 
 def integral(fmt: Format, inexact: bool) -> Ours:

@@ -105,12 +105,12 @@ def test_fma_edges(fmt: Format) -> None:
 
 def integral(inexact: bool) -> Ours:
     """Round to an integral value, reporting inexactness or not."""
-    return lambda fmt, env, x: soft.round_to_integral(fmt, env, *x, inexact=inexact)
+    return lambda fmt, env, x: soft.round_to_integral(fmt, env, x[0], inexact=inexact)
 
 
 def to_integer(width: int, signed: bool, inexact: bool) -> Ours:
     """Convert to an integer, reporting inexactness or not."""
-    return lambda fmt, env, x: soft.to_int(fmt, env, *x, width, signed, inexact=inexact)
+    return lambda fmt, env, x: soft.to_int(fmt, env, x[0], width, signed, inexact=inexact)
 
 
 def rounding_calls() -> Iterator[tuple[str, bool, Ours]]:
@@ -137,7 +137,7 @@ def converted(target: Format) -> Ours:
     return lambda fmt, env, x: soft.convert(fmt, target, env, *x)
 
 
-@pytest.mark.parametrize(("source", "target"), permutations(FORMATS, 2), ids=repr)
+@pytest.mark.parametrize(("source", "target"), list(permutations(FORMATS, 2)), ids=repr)
 def test_format_conversion_edges(source: Format, target: Format) -> None:
     """Conversions between formats: all edges of both and their neighbours; all f16 numbers."""
     # The target's edges as numbers of the source are where rounding to it turns.

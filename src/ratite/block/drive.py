@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
 
 from ratite import keyval
@@ -125,6 +125,13 @@ class Drive:
     def readonly(self) -> bool:
         return self.image.readonly
 
+    def set_policies(self, rerror: str, werror: str) -> None:
+        """A device's choice of what failed reads and writes do; `auto` leaves the drive's."""
+        if rerror != "auto":
+            self.options.rerror = OnError(rerror)
+        if werror != "auto":
+            self.options.werror = OnError(werror)
+
     def read(self, views: Views, offset: int, done: Done) -> None:
         """Fill the views from `offset`. What the host has in its page cache is there at once."""
         if self.image.try_preadv(views, offset):
@@ -194,15 +201,21 @@ class Drive:
         return done if policy is OnError.REPORT else lambda _: done(0)
 
 
-class Drives:
+class Drives(Mapping[str, Drive]):
     """All drives of a machine, by id."""
 
     def __init__(self, pool: WorkerPool, warn: Callable[[str], None] = print) -> None:
         self._pool, self._warn = pool, warn
         self._drives: dict[str, Drive] = {}
 
-    def __iter__(self) -> Iterator[Drive]:
-        return iter(self._drives.values())
+    def __getitem__(self, name: str) -> Drive:
+        return self._drives[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._drives)
+
+    def __len__(self) -> int:
+        return len(self._drives)
 
     def add(self, option: str) -> Drive:
         """`-drive file=...,...`. Raises UsageError or ImageError."""
@@ -231,14 +244,14 @@ class Drives:
         return [drive for _, drive in sorted(self._placed(interface).items())]
 
     def close(self) -> None:
-        for drive in self:
+        for drive in self.values():
             drive.close()
         self._drives.clear()
 
     def _placed(self, interface: Interface) -> dict[int, Drive]:
         placed: dict[int, Drive] = {}
         floating = []
-        for drive in self:
+        for drive in self.values():
             if drive.options.interface is not interface:
                 continue
             index = drive.options.index if drive.options.index is not None else drive.options.unit

@@ -15,14 +15,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Protocol, TypeVar
 
 from ratite.boards.registry import Board, MachineOptions, find_board
 from ratite.errors import DefinitionError, ImageError, UsageError, unknown
 from ratite.hw.model import BlockBackend, Bus, CharBackend, Clock, Device, Links, RealClock, Sink
+from ratite.hw.model.properties import GlobalDefaults, global_defaults
 from ratite.memory import AddressSpace, RamBlock
 
 D = TypeVar("D", bound=Device)
+NO_DEFAULTS: GlobalDefaults = MappingProxyType({})
 
 
 class Cpu(Protocol):
@@ -44,14 +47,16 @@ class Machine:
     `arch` and `board` name what to build; `options` are the board's (`-M NAME,option=value`), by their names;
     `make_cpu(machine, index)` makes a CPU; `serial` and `flash` are back ends in order, None where nothing is
     connected; `fw_cfg` is a list of further firmware files as (name, content); `firmware_folders` are looked through
-    before the usual ones. Raises UsageError or ImageError for what the user got wrong.
+    before the usual ones; `defaults` are property defaults by device type (`-global`). Raises UsageError or ImageError
+    for what the user got wrong.
     """
 
     def __init__(
         self, board: str, *, arch: str, make_cpu: Callable[[Machine, int], Any], cpus: int = 1, ram_size: int = 0,
         options: Mapping[str, object] | None = None, serial: Sequence[CharBackend | None] = (),
         flash: Sequence[BlockBackend | None] = (), fw_cfg: Sequence[tuple[str, bytes]] = (),
-        firmware_folders: Sequence[str] = (), lock: Any = None, clock: Clock | None = None,
+        firmware_folders: Sequence[str] = (), defaults: GlobalDefaults = NO_DEFAULTS, lock: Any = None,
+        clock: Clock | None = None,
     ) -> None:
         self.board: Board = find_board(arch, board)
         self.arch = arch
@@ -77,10 +82,12 @@ class Machine:
         self.reset_requested = False
         self.on_request: Callable[[], None] = lambda: None
         """Called, in any thread, when one of the two above has changed: whoever runs the CPUs then looks."""
+        self._defaults = defaults
         self._make_cpu, self._serial, self._flash = make_cpu, tuple(serial), tuple(flash)
         self._loaders: list[Callable[[], None]] = []
         try:
-            self.board.build(self)
+            with global_defaults(defaults):
+                self.board.build(self)
             self.reset()
         except BaseException:
             self.close()
@@ -141,10 +148,16 @@ class Machine:
         own = {name: value for name, value in options.items() if name not in ("id", "bus")}
         kind = find_device(driver)
         bus = self._choose_bus(kind, str(options.get("bus", "")))
-        device: Device = kind.from_options(own, links or {})
+        with global_defaults(self._defaults):
+            device: Device = kind.from_options(own, links or {})
         device.id = str(options.get("id", ""))
+        bus.check(device)
         self._register(self._user_path(device.id), device)
-        device.realize(self)
+        try:
+            device.realize(self)
+        except BaseException:
+            self._forget(device)
+            raise
         bus.plug(device)
         return device
 
@@ -250,6 +263,11 @@ class Machine:
         self.devices[path] = device
         for block in device.memories:
             self._keep(block)
+
+    def _forget(self, device: Device) -> None:
+        del self.devices[device.path]
+        for block in device.memories:
+            del self.ram_blocks[block.name]
 
     def _keep(self, block: RamBlock) -> None:
         if block.name in self.ram_blocks:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from ratite import keyval
@@ -26,13 +26,27 @@ BACKENDS: dict[str, type[Chardev]] = {
 _ALIASES = {"memory": "ringbuf"}
 
 
-class Chardevs:
-    """Character devices by id."""
+class Chardevs(Mapping[str, Chardev]):
+    """Character devices by id. Looking one up takes it: a shared one gives out another port each time."""
 
     def __init__(self, context: ChardevContext) -> None:
         self.context = context
         self.devices: dict[str, Chardev] = {}    # the back ends, those shared by a mux included
         self.muxes: dict[str, Mux] = {}
+
+    def __getitem__(self, label: str) -> Chardev:
+        if label not in self.devices:
+            raise KeyError(label)
+        return self.take(label)
+
+    def __contains__(self, label: object) -> bool:
+        return label in self.devices
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.devices)
+
+    def __len__(self) -> int:
+        return len(self.devices)
 
     def add(self, option: str) -> None:
         """`-chardev TYPE,id=ID,...`; with mux=on several front ends may use it. Raises UsageError or HostError."""

@@ -39,7 +39,7 @@ class SystemConfig:
         self.dtb = ""
         self.drives: list[str] = []
         self.devices: list[Pairs] = []
-        self.objects: list[Pairs] = []
+        self.objects: list[str] = []
         self.globals: list[tuple[str, str, str]] = []
         """Property defaults as (device, property, value)."""
         self.netdevs: list[str] = []
@@ -205,10 +205,6 @@ def _log(config: SystemConfig, text: str) -> None:
     config.log_items.extend(item for item in text.split(",") if item)
 
 
-def _object(text: str) -> Pairs:
-    return keyval.parse(text, "qom-type")
-
-
 SERIAL_ONLY = "consoles are serial ports: -nographic, -serial"
 MONITOR = "the monitor comes later"
 STORAGE = "use -drive file=FILE,format=raw,if=none,id=ID with -device virtio-blk-device,drive=ID"
@@ -226,7 +222,7 @@ OPTIONS = OptionTable("[options] [disk image]", {
         Option("-m", "[size=]N[K|M|G|T]", "guest RAM; a bare number counts MiB", store("memory", _memory_size)),
         Option("-device", "TYPE[,PROP=VALUE...]", "add a device; 'help' lists, 'TYPE,help' too", _device),
         Option("-global", "TYPE.PROP=VALUE", "set the default of a device's property", append("globals", _global)),
-        Option("-object", "TYPE,id=ID[,PROP=VALUE...]", "add a back end object", append("objects", _object)),
+        Option("-object", "TYPE,id=ID[,PROP=VALUE...]", "add a back end object", append("objects")),
         Option("-rtc", "[base=utc|localtime|DATE][,clock=host|rt|vm]", "what the clock chip shows", _rtc),
         Option("-name", "NAME", "a name for the machine", store("name")),
         Option("-nodefaults", "", "leave out what nobody asked for", switch("defaults", False)),

@@ -348,7 +348,7 @@ class StencilLowering(Lowering):
         self.branch(self(f"icmp eq i64 {tag}, {page}"), hit, miss, True)
         self.aside(miss, f"@miss_{'store' if write else 'load'}", self.arguments(current=False, va=address))
         self.start(hit)
-        delta = self(f"load i64, ptr {self(f'getelementptr i8, ptr {entry}, i64 16')}")
+        delta = self(f"load i64, ptr {self(f'getelementptr i8, ptr {entry}, i64 24')}")
         return self(f"inttoptr i64 {self(f'add i64 {delta}, {address}')} to ptr")
 
     def text(self, name: str) -> str:

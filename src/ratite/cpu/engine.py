@@ -6,7 +6,8 @@ import ctypes
 import struct
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ratite import log
 from ratite.codegen.codemem import CodeMemory
@@ -55,14 +56,16 @@ def _thunk(address: int) -> bytes:
 class Engine:
     """Translates and keeps machine code for one address space.
 
-    space: guest-physical memory of a machine. user: guest memory of a process. Exactly one of them is given.
+    space: guest-physical memory of a machine. user: guest memory of a process. Exactly one of them is given. lock: held while translations
+    change and while devices are accessed; the machine's.
     """
 
     def __init__(
-        self, arch: Arch, space: AddressSpace | None = None, user: UserMemory | None = None, code_size: int = CODE_SIZE
-    ) -> None:
+        self, arch: Arch, space: AddressSpace | None = None, user: UserMemory | None = None, code_size: int = CODE_SIZE,
+        lock: AbstractContextManager[Any] | None = None,
+    ) -> None:  # fmt: skip
         self.arch, self.space, self.user = arch, space, user
-        self.lock = threading.RLock()
+        self.lock: AbstractContextManager[Any] = lock or threading.RLock()
         self.library = Library(arch)
         self.memory = CodeMemory(code_size)
         self.symbols = self._load_runtime()

@@ -307,16 +307,17 @@ class Vcpu:
         pa = self.physical(va, 1)
         host = 0 if pa is None else self.call("ram_host", pa)
         page = host & -PAGE
-        if page not in self.engine.by_host or self._beside_code(page, host & (PAGE - 1)):
-            return self._interpret()
-        self.engine.invalidate_page(page)
-        return None
+        if page in self.engine.by_host and not self._beside_code(page, host & (PAGE - 1)):
+            self.engine.invalidate_page(page)
+        # The store itself is done here: it may lie in that very page, whose translation would protect it again.
+        return self._interpret()
 
     def _beside_code(self, host_page: int, offset: int) -> bool:
         """Whether no translated instruction of a page lies near `offset`."""
         for key in self.engine.by_host[host_page]:
             page = self.engine.pages.get(key)
-            if page is None or key[0] != host_page or any(offset - 8 < at < offset + 16 for at in page.entries):
+            at_end = key[0] != host_page  # the page before: its last instruction reaches into this one
+            if page is None or (offset < 16 if at_end else any(offset - 8 < at < offset + 16 for at in page.entries)):
                 return False
         return True
 
@@ -356,6 +357,10 @@ class Vcpu:
 
     def _interpret(self) -> Event | None:
         """Run the instruction at next_pc in the reference evaluator."""
+        with self.engine.lock:
+            return self._evaluate()
+
+    def _evaluate(self) -> Event | None:
         state = self.state
         pc = state.pc
         try:

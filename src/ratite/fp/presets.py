@@ -34,9 +34,9 @@ X86_SSE: Final = FpEnv(
 )
 """Intel SDM volume 1, 4.8 and chapters 11 and 14 (SSE to AVX-512).
 
-FMA asks its operands for NaNs in the order factor, factor, addend in which the digits of its mnemonic name them. ROUND and
-F16C's conversions never report subnormal operands, and the latter do not flush f16 numbers: replace `denormal_signal`,
-`flush_inputs` and `flush_results` for them.
+FMA asks its operands for NaNs in the order factor, factor, addend in which the digits of its mnemonic name them. ROUND
+and F16C's conversions never report subnormal operands, and the latter do not flush f16 numbers: replace
+`denormal_signal`, `flush_inputs` and `flush_results` for them.
 """
 
 X86_X87: Final = FpEnv(

@@ -198,10 +198,11 @@ class AddressSpace:
 
     def note_write(self, address: int, size: int) -> None:
         """Tell listeners that these bytes of RAM have changed behind the CPU's back."""
-        if not self._write_listeners or size <= 0:
-            return
-        for region, start, n in self._pieces(address, size, write=False):
-            self._tell_written(region, start, n)
+        end = address + size if self._write_listeners else address
+        while address < end and (region := self.find(address)) is not None:
+            n = min(end, region.end) - address
+            self._tell_written(region, address - region.base, n)
+            address += n
 
     # --- listeners
 

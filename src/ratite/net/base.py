@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from ratite.chardev.loop import IoLoop
 from ratite.errors import UsageError
+from ratite.net.mac import default_mac
 
 Receive = Callable[[bytes], None]
 CanReceive = Callable[[], bool]
@@ -23,6 +24,12 @@ class NetContext:
 
     loop: IoLoop
     announce: Callable[[str], None] = print
+    cards: int = 0
+
+    def next_mac(self) -> bytes:
+        """An address for a card for which the user chose none; they count up."""
+        self.cards += 1
+        return default_mac(self.cards - 1)
 
 
 class NetBackend:

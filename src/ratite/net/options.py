@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from ratite import keyval
@@ -57,7 +57,7 @@ class _LegacyHub:
     backends: list[str] = field(default_factory=list)
 
 
-class Netdevs:
+class Netdevs(Mapping[str, NetBackend]):
     """Network back ends by id, and the cards that come with them."""
 
     def __init__(self, context: NetContext) -> None:
@@ -66,6 +66,15 @@ class Netdevs:
         self.disabled = False    # -nic none or -net none: the board adds no card of its own
         self._cards: list[Card] = []
         self._hub = _LegacyHub()
+
+    def __getitem__(self, name: str) -> NetBackend:
+        return self.backends[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.backends)
+
+    def __len__(self) -> int:
+        return len(self.backends)
 
     def add(self, option: str) -> NetBackend:
         """`-netdev TYPE,id=ID,...`. Raises UsageError or HostError."""

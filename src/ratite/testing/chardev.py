@@ -16,6 +16,8 @@ class FakeChardev:
     def __init__(self) -> None:
         self.output = bytearray()
         self.output_full = False
+        self.paused = False
+        """Keeps input back."""
         self.waiting = bytearray()
         """Input that the front end has not taken yet."""
         self._receive: Callable[[bytes], None] | None = None
@@ -52,7 +54,10 @@ class FakeChardev:
             self._on_room()
 
     def accept_input(self) -> None:
-        while self._receive is not None and self.waiting and (room := self._can_receive()) > 0:
+        while self._receive is not None and self.waiting and not self.paused:
+            room = self._can_receive()
+            if room <= 0:
+                return
             data = bytes(self.waiting[:room])
             del self.waiting[:room]
             self._receive(data)

@@ -17,7 +17,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from ratite.ir import Block, Value
@@ -113,7 +113,23 @@ class Generator:
             for _ in range(per_entry):
                 word = self._word(insn)
                 if word is not None:
-                    yield self._case(insn, word)
+                    yield self.case(insn, word)
+
+    def near_misses(self, count: int) -> Iterator[Case]:
+        """`count` words that decode as nothing, one or two bits away from words that do."""
+        decoder = self.subject.arch.decoder
+        while count:
+            insn = self.random.choice(decoder.insns)
+            word = insn.value | self.random.getrandbits(8 * insn.length) & ~insn.mask
+            for _ in range(self.random.choice((1, 2))):
+                word ^= 1 << self.random.randrange(8 * insn.length)
+            if self.subject.arch.long[word & 0xFFFF] * 2 == insn.length and not decoder.decode(word, insn.length):
+                yield self.case(self.undefined(insn.length), word)
+                count -= 1
+
+    def undefined(self, length: int) -> Insn:
+        """What stands in a case for a word of `length` bytes that is no instruction."""
+        return replace(self.subject.arch.illegal, length=length)
 
     def _word(self, insn: Insn) -> int | None:
         """A random word that decodes as `insn`; None where others nearly always come first."""
@@ -123,7 +139,8 @@ class Generator:
                 return word
         return None
 
-    def _case(self, insn: Insn, word: int) -> Case:
+    def case(self, insn: Insn, word: int) -> Case:
+        """A word with a state of its own: edges of the operands, pointers into the window where it forms addresses."""
         registers = {name: [self._value(name) for _ in range(file.count)] for name, file in self._files.items()}
         for file, number in self._bases(insn, word):
             registers[file][number] = self._pointer()

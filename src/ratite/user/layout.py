@@ -103,7 +103,7 @@ class Layout:
             at += count
         return -1
 
-    def make(self, **fields: int) -> bytes:
+    def make(self, /, **fields: int) -> bytes:
         """The structure's bytes from the named fields, everything else zero. No arrays."""
         values: list[int] = []
         for name, count in self.counts.items():

@@ -148,7 +148,7 @@ def load(found: Executable, env: Sequence[bytes], space: GuestSpace, abi: Abi, s
          seed: bytes) -> Image:
     """Put a program into an empty space. `seed` are the 16 bytes of AT_RANDOM."""
     program = found.program
-    bias = _place(program, space, abi.pie_base if program.movable else 0)
+    bias = abi.pie_base - align_down(program.segments[0].address, PAGE) if program.movable else 0
     end = _map_program(program, found.fd, bias, space)
     space.set_brk(end)
     stack_top, stack_start = _map_stack(program, stack_size, space)
@@ -166,14 +166,6 @@ def load(found: Executable, env: Sequence[bytes], space: GuestSpace, abi: Abi, s
         AT_CLKTCK: 100, AT_SECURE: 0, AT_MINSIGSTKSZ: abi.signal_stack_minimum,
     }
     return _fill_stack(found, env, values, seed, stack_top, stack_start, entry, space, abi)
-
-
-def _place(program: Program, space: GuestSpace, wanted: int) -> int:
-    """How far a program's addresses are moved."""
-    if not program.movable:
-        return 0
-    first = align_down(program.segments[0].address, PAGE)
-    return align_down(min(wanted, space.top // 2), PAGE) - first
 
 
 def _find_room(space: GuestSpace, size: int) -> int:

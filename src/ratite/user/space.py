@@ -113,7 +113,7 @@ class GuestSpace:
 
     def munmap(self, address: int, length: int) -> None:
         """Unmap as munmap(2) does."""
-        if not length:
+        if not length or address + align_up(length, PAGE) > self.limit:
             raise SyscallError(EINVAL)
         with self.lock:
             end = self._range(address, length)

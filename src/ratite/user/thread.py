@@ -193,10 +193,10 @@ class Thread:
         layout = self.abi.structs[name]
         return layout.read(self.space.read(address, layout.size))
 
-    def write_struct(self, address: int, name: str, **fields: int) -> None:
+    def write_struct(self, address: int, struct: str, /, **fields: int) -> None:
         """Put a structure into guest memory; a null pointer is let pass."""
         if address:
-            self.space.write(address, self.abi.structs[name].make(**fields))
+            self.space.write(address, self.abi.structs[struct].make(**fields))
 
     def log_exit(self, how: str) -> None:
         """Note the end of the process in the trace."""

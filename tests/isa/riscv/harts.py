@@ -80,6 +80,7 @@ class Bench:
         self.cpu = Vcpu(self.engine)
         self.state = self.cpu.state
         self.x = self.state.x
+        self._end = 0
         self.reset()
 
     def close(self) -> None:
@@ -107,23 +108,33 @@ class Bench:
         self.cpu.call("mode_update")
 
     def run(self, *words: int, at: int = CODE) -> None:
-        """Execute instructions from `at` on, each once; stops early at the first one that traps."""
+        """Execute instructions from `at` on, each once; stops early at the first one that traps.
+
+        Machine code needs an end: `wfi`, and in user mode `ecall`, which leaves its traces in the trap registers.
+        """
         for n, word in enumerate(words):
             self.memory.write(at + 4 * n, 4, word)
+        self._end = at + 4 * len(words)
         if not self.native:
             self.state.next_pc = at
             for n in range(len(words)):
                 self.cpu.step()
+                self.poll()
                 if self.state.pc != at + 4 * n + 4:
                     break
             return
-        self.memory.write(at + 4 * len(words), 4, WFI)
+        self.memory.write(self._end, 4, ECALL if self.state.priv == U else WFI)
         self.cpu.engine.invalidate_page(self.cpu.call("ram_host", at & -4096))
         self.state.next_pc = at
         event = self.cpu.run()
         assert event.kind in ("halt", "firmware"), event
         if event.kind == "halt":
             self.state.next_pc = self.state.pc - 4    # back to the wfi, so that both ways end at the same address
+
+    def poll(self) -> None:
+        """Look for interrupts, as machine code does between instructions when it is asked to."""
+        if self.state.attention:
+            self.cpu.call("poll")
 
     def get(self, csr: int | str) -> int:
         """Read a register in machine mode (with `csrr`)."""
@@ -141,5 +152,27 @@ class Bench:
     @property
     def trapped(self) -> int | None:
         """Cause of the trap in whose handler the hart is, or None."""
-        where = {MACHINE_HANDLER: self.state.mcause, SUPERVISOR_HANDLER: self.state.scause}
-        return where.get(self.state.pc)
+        s = self.state
+        if s.pc == MACHINE_HANDLER:
+            return None if (s.mcause, s.mepc) == (8, self._end) else int(s.mcause)
+        return int(s.scause) if s.pc == SUPERVISOR_HANDLER else None
+
+
+class Benches:
+    """Harts by what they are, each made once."""
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[str, int, bool, bool], Bench] = {}
+
+    def get(self, cpu: str = "rv64", xlen: int = 64, native: bool = False, firmware: bool = False) -> Bench:
+        """A hart of this kind, just reset."""
+        key = cpu, xlen, native, firmware
+        if key not in self._made:
+            self._made[key] = Bench(cpu, xlen, native, firmware)
+        self._made[key].reset()
+        return self._made[key]
+
+    def close(self) -> None:
+        """Keep compiled forms for the next time."""
+        for bench in self._made.values():
+            bench.close()

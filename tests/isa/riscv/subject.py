@@ -9,7 +9,10 @@ from ratite.isa.riscv.cpus import parse_cpu
 from ratite.testing.conformance import BREAKPOINT, CALL, FAULT, ILLEGAL, MISALIGNED, Subject
 
 #: Exceptions by cause (volume II, 20211203, table 3.6).
-EVENTS = {2: ILLEGAL, 3: BREAKPOINT, 4: MISALIGNED, 6: MISALIGNED, 8: CALL, 13: FAULT, 15: FAULT}
+EVENTS = {
+    **{1: FAULT, 5: FAULT, 7: FAULT, 12: FAULT, 13: FAULT, 15: FAULT},
+    **{2: ILLEGAL, 3: BREAKPOINT, 4: MISALIGNED, 6: MISALIGNED, 8: CALL, 11: CALL},
+}
 
 _BOX = 0xFFFF_FFFF_0000_0000
 

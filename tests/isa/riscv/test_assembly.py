@@ -20,7 +20,7 @@ WIDTHS = pytest.mark.parametrize("xlen", [64, 32])
 PSEUDO = {
     "addi": {"nop", "mv"}, "addiw": {"sext.w"}, "xori": {"not"}, "sltiu": {"seqz"}, "sltu": {"snez"}, "sub": {"neg"},
     "subw": {"negw"}, "slt": {"sltz", "sgtz"}, "jal": {"j"}, "jalr": {"jr", "ret"}, "fence": {"fence"},
-    "beq": {"beqz"}, "bne": {"bnez"}, "blt": {"bltz", "bgtz"}, "bge": {"bgez", "blez"},
+    "c.addi": {"c.nop"}, "beq": {"beqz"}, "bne": {"bnez"}, "blt": {"bltz", "bgtz"}, "bge": {"bgez", "blez"},
     **{f"fsgnj{kind}.{p}": {f"f{name}.{p}"} for kind, name in (("", "mv"), ("n", "neg"), ("x", "abs")) for p in "sd"},
 }  # fmt: skip
 

@@ -81,7 +81,7 @@ def load_payload(m: Machine, ram_base: int, *, kernel_in_memory: bool = True) ->
 
     With `kernel_in_memory` false somebody else takes care of kernel and RAM disk (firmware in flash, through fw_cfg).
     """
-    firmware_path, builtin = _choose_firmware(m)
+    firmware_path, builtin = choose_firmware(m)
     firmware = _load(m, partial(read_firmware, m, firmware_path, ram_base)) if firmware_path else None
     kernel = initrd = None
     if m.options.kernel and kernel_in_memory:
@@ -145,7 +145,7 @@ def _read_initrd(m: Machine, base: int) -> Image:
     return flat_image(m.options.initrd, read_file("RAM disk", m.options.initrd, m.ram_size), base)
 
 
-def _choose_firmware(m: Machine) -> tuple[str, bool]:
+def choose_firmware(m: Machine) -> tuple[str, bool]:
     """The firmware's path, if any, and whether Ratite's own SBI takes its place."""
     choice = m.options.firmware
     if choice == "none":

@@ -91,7 +91,7 @@ def unzip(what: str, path: str, data: bytes, limit: int) -> bytes:
         plain = expander.decompress(data, limit + 1)
     except zlib.error as error:
         raise ImageError(f"{what} '{path}' is damaged: {error}") from None
-    if not expander.eof:
+    if len(plain) > limit or not expander.eof:
         reason = f"expands to more than {limit} bytes" if len(plain) > limit else "ends early"
         raise ImageError(f"{what} '{path}' is compressed and {reason}")
     return plain

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 class Bus:
     """A place for `capacity` devices of one kind.
 
-    `kind` is what a device class names as its `bus`; `plugged` is called with each device that joins. A device makes its
-    buses in `setup`, under a common name such as `virtio-mmio-bus`; the machine appends a number (`.0`, `.1`, ...).
+    `kind` is what a device class names as its `bus`; `plugged` is called with each device that joins. A device makes
+    its buses in `setup`, under a common name such as `virtio-mmio-bus`; the machine appends a number (`.0`, `.1`, ...).
     """
 
     def __init__(
@@ -30,12 +30,16 @@ class Bus:
         """Whether no more devices fit."""
         return len(self.devices) >= self.capacity
 
-    def plug(self, device: Device) -> None:
-        """Add a device. Raises UsageError when the device is of another kind or the bus is full."""
+    def check(self, device: Device) -> None:
+        """Raise UsageError when the device is of another kind or the bus is full."""
         if device.bus != self.kind:
-            raise UsageError(f"device '{device.name}' does not fit on {self.name}: it needs a {device.bus}")
+            raise UsageError(f"device '{device.name}' does not fit on {self.name}: it needs a {device.bus} bus")
         if self.full:
             raise UsageError(f"{self.name} has no room for device '{device.name}'")
+
+    def plug(self, device: Device) -> None:
+        """Add a device. Raises UsageError as `check` does."""
+        self.check(device)
         self.devices.append(device)
         if self._plugged is not None:
             self._plugged(device)

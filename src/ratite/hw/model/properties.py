@@ -10,7 +10,9 @@ declared with underscores.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from types import MappingProxyType
 from typing import Any, ClassVar, Generic, TypeVar, overload
 
@@ -109,6 +111,21 @@ class Property(Generic[T]):
         return self    # an object has its value in its own dictionary, which wins over this
 
 
+GlobalDefaults = Mapping[str, Mapping[str, object]]
+"""Defaults that a user has set with `-global`: for each kind of object, values by property name."""
+_global_defaults: ContextVar[GlobalDefaults] = ContextVar("global property defaults", default=MappingProxyType({}))
+
+
+@contextmanager
+def global_defaults(defaults: GlobalDefaults) -> Iterator[None]:
+    """Objects made in this block start with these defaults; arguments of their own still win."""
+    token = _global_defaults.set(defaults)
+    try:
+        yield
+    finally:
+        _global_defaults.reset(token)
+
+
 class PropertyOwner:
     """Anything with properties. Keyword arguments of the constructor are property values by attribute name."""
 
@@ -123,6 +140,8 @@ class PropertyOwner:
     def __init__(self, **values: Any) -> None:
         for prop in self.properties.values():
             self.__dict__[prop.attribute] = prop.default
+        for name, value in _global_defaults.get().get(self.kind_name(), {}).items():
+            self.set_property(name, value)
         names = {prop.attribute: name for name, prop in self.properties.items()}
         for attribute, value in values.items():
             self.set_property(names.get(attribute, attribute), value)

@@ -10,12 +10,12 @@ from __future__ import annotations
 from enum import IntFlag
 from typing import Any, ClassVar, Protocol
 
-from ratite import log
 from ratite.hw.model import Device
 from ratite.hw.virtio.features import LEGACY_ONLY, MODERN_ONLY, Feature, FeatureProperty, unsupported
 from ratite.hw.virtio.queue import Queue
 
 BUS = "virtio-bus"
+_MOMENT = 50_000    # nanoseconds in which others get the machine's lock
 
 
 class Status(IntFlag):
@@ -60,9 +60,9 @@ class VirtioDevice(Device, bus=BUS, access=(1, 4), abstract=True):
         self.transport: Transport | None = None
         self.queues: list[Queue] = []
         self.status = Status(0)
-        self.driver_features = 0
         self.generation = 0
         self.broken = False
+        self._set_driver_features(0)
 
     # --- hooks for the device's author
 
@@ -70,9 +70,9 @@ class VirtioDevice(Device, bus=BUS, access=(1, 4), abstract=True):
         """The greatest size of each queue."""
         raise NotImplementedError
 
-    def further_features(self) -> int:
-        """Feature bits that no property of their own switches."""
-        return 0
+    def adjust_features(self, features: int) -> int:
+        """Add to what the properties offer, or take from it, what depends on more than one property."""
+        return features
 
     def handle_queue(self, queue: Queue) -> None:
         """The guest says that there are buffers in `queue`."""
@@ -113,6 +113,10 @@ class VirtioDevice(Device, bus=BUS, access=(1, 4), abstract=True):
             if self.transport is not None:
                 self.transport.config_interrupt()
 
+    def continue_later(self) -> None:
+        """Look at the queues again in a moment, when others have had the machine's lock."""
+        self._later.after(_MOMENT)
+
     # --- for transports
 
     def attach_transport(self, transport: Transport) -> None:
@@ -121,10 +125,97 @@ class VirtioDevice(Device, bus=BUS, access=(1, 4), abstract=True):
 
     def offered_features(self) -> int:
         """What the driver may choose from."""
-        offered = self.further_features()
-        for prop in self.properties.values():
-            if isinstance(prop, FeatureProperty) and getattr(self, f"offer_{prop.attribute}", True):
-                offered |= int(self.__dict__[prop.attribute]) << prop.feature
+        switches = [prop for prop in self.properties.values() if isinstance(prop, FeatureProperty)]
+        offered = sum(1 << prop.feature for prop in switches if self.__dict__[prop.attribute])
+        offered = self.adjust_features(offered)
         if self.transport is not None and self.transport.legacy:
             return offered & ~MODERN_ONLY & 0xFFFFFFFF
         return (offered | 1 << Feature.VERSION_1) & ~LEGACY_ONLY
+
+    def accept_features(self, features: int) -> None:
+        """The driver's choice; changes after FEATURES_OK or DRIVER_OK are ignored."""
+        if self.status & (Status.FEATURES_OK | Status.DRIVER_OK):
+            self.guest_error("features were changed too late")
+            return
+        self._set_driver_features(features)
+
+    def set_status(self, value: int) -> None:
+        """The driver writes the device status; zero resets."""
+        if value == 0:
+            self.reset()
+            return
+        new = Status(value & 0xFF) | self.status & Status.NEEDS_RESET
+        if new & ~self.status & Status.FEATURES_OK and not self._features_fit():
+            self.guest_error(f"the driver's features {self.driver_features:#x} do not fit")
+            new &= ~Status.FEATURES_OK
+        begins = new & ~self.status & Status.DRIVER_OK
+        self.status = new
+        if begins:
+            self._set_driver_features(self.driver_features & self.offered_features())
+            self.started()
+            self._look_at_queues()
+
+    def notify_queue(self, index: int) -> None:
+        """The driver has added buffers to a queue."""
+        if index >= len(self.queues):
+            self.guest_error(f"there is no queue {index}")
+            return
+        queue = self.queues[index]
+        legacy = self.transport is not None and self.transport.legacy
+        if queue.ready and not self.broken and (legacy or self.status & Status.DRIVER_OK):
+            self.handle_queue(queue)
+
+    def reset_queue(self, queue: Queue) -> None:
+        """Take one queue back to the state after a device reset. Overriders finish what is under way first."""
+        queue.reset()
+
+    # --- the life of a device
+
+    def realized(self) -> None:
+        self._later = self.clock.timer(self._look_at_queues)
+        self.queues = [Queue(self, index, size) for index, size in enumerate(self.make_queues())]
+
+    def reset(self) -> None:
+        super().reset()
+        self.status, self.broken = Status(0), False
+        self._set_driver_features(0)
+        for queue in self.queues:
+            queue.reset()
+
+    def save(self) -> dict[str, Any]:
+        return super().save() | {
+            "status": int(self.status),
+            "driver_features": self.driver_features,
+            "generation": self.generation,
+            "broken": self.broken,
+            "queues": [queue.save() for queue in self.queues],
+        }
+
+    def restore(self, saved: dict[str, Any]) -> None:
+        self._set_driver_features(int(saved["driver_features"]))
+        self.status, self.generation = Status(int(saved["status"]) & 0xFF), int(saved["generation"])
+        self.broken = False
+        for queue, state in zip(self.queues, saved["queues"], strict=True):
+            queue.load(state)
+        self.broken = bool(saved["broken"])
+        super().restore(saved)
+
+    def loaded(self) -> None:
+        """Overriders call this too: what the guest had queued is taken up again."""
+        self.continue_later()
+
+    # --- inside
+
+    def _look_at_queues(self) -> None:
+        for queue in self.queues:
+            if queue.ready:
+                self.notify_queue(queue.index)
+
+    def _set_driver_features(self, features: int) -> None:
+        self.driver_features = features
+        self.uses_event_idx = self.has(Feature.RING_EVENT_IDX)
+        self.uses_indirect = self.has(Feature.RING_INDIRECT_DESC)
+        self.uses_notify_on_empty = self.has(Feature.NOTIFY_ON_EMPTY)
+
+    def _features_fit(self) -> bool:
+        return not self.driver_features & ~self.offered_features() and self.modern

@@ -1,12 +1,12 @@
 """Split virtqueues (Virtual I/O Device 1.2, chapter 2.7): rings in guest memory through which buffers come and go.
 
-The guest makes chains of descriptors available; the device takes them with `pop`, as memoryviews of guest RAM, and gives
-them back with `push`. What the guest writes is not trusted: a ring or descriptor that breaks the rules ends in
+The guest makes chains of descriptors available; the device takes them with `pop`, as memoryviews of guest RAM, and
+gives them back with `push`. What the guest writes is not trusted: a ring or descriptor that breaks the rules ends in
 `VirtioDevice.fail`, never in an exception, and no view reaches beyond guest RAM.
 
-Guest CPUs run at the same time on other host threads. Indices are read and written whole (a cast memoryview moves an item
-at once), an index is published after the entries that it covers, and `fence` stands wherever a write must be seen before
-a read that follows it.
+Guest CPUs run at the same time on other host threads. Indices are read and written whole (a cast memoryview moves an
+item at once), an index is published after the entries that it covers, and `fence` stands wherever a write must be
+seen before a read that follows it.
 
 Not modelled: packed virtqueues, big-endian rings (legacy devices of big-endian guests).
 """
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import struct
 import threading
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from ratite.errors import MemoryAccessError
@@ -58,9 +59,22 @@ class Chain:
         """How many bytes the device may write."""
         return sum(map(len, self.writable))
 
-    def data(self) -> bytes:
-        """Everything that the guest sends."""
-        return b"".join(self.readable)
+    @property
+    def sent(self) -> int:
+        """How many bytes the guest sends; with overlapping buffers it may be more than there is memory."""
+        return sum(map(len, self.readable))
+
+    def data(self, most: int = 1 << 20) -> bytes:
+        """What the guest sends, the first `most` bytes of it."""
+        if self.sent <= most:
+            return b"".join(self.readable)
+        parts = []
+        for view in self.readable:
+            parts.append(view[:most])
+            most -= len(parts[-1])
+            if most <= 0:
+                break
+        return b"".join(parts)
 
     def fill(self, data: bytes | bytearray) -> int:
         """Write `data` to the writable buffers as far as it fits; returns how much did."""
@@ -99,7 +113,7 @@ class Queue:
         """Forget the rings; their addresses stay."""
         self.ready = False
         self.last_avail = self.used_index = self.signalled = 0
-        self.signalled_valid = False
+        self.signalled_valid = self._pushed = False
         self.notifications = True
         self._desc = self._avail = self._used = self._elements = memoryview(b"")
 
@@ -149,6 +163,28 @@ class Queue:
         self.last_avail = (last + 1) & 0xFFFF
         return chain
 
+    def take(self) -> Iterator[Chain]:
+        """Pop what is there, but no more than a queueful: a guest that refills it as fast as the device takes must not
+        hold the machine's lock for ever. What is left comes a moment later.
+        """
+        for _ in range(self.size):
+            if (chain := self.pop()) is None:
+                return
+            yield chain
+        if not self.is_empty():
+            self.device.continue_later()
+
+    def is_empty(self) -> bool:
+        """Whether there is nothing to pop."""
+        return not self.ready or bool(self._avail[_INDEX] == self.last_avail)
+
+    def next_room(self) -> int:
+        """How many bytes the device may write to the next chain; 0 when there is none."""
+        if (chain := self.pop()) is None:
+            return 0
+        self.unpop()
+        return chain.room
+
     def unpop(self) -> None:
         """Put the chain that was popped last back; it comes again."""
         self.last_avail = (self.last_avail - 1) & 0xFFFF
@@ -164,6 +200,7 @@ class Queue:
                 break
             note(address, min(left, len(view)))
             left -= len(view)
+        self._pushed = True
         slot = self.used_index & self._mask
         self._elements[2 * slot] = chain.head
         self._elements[2 * slot + 1] = written
@@ -173,13 +210,19 @@ class Queue:
 
     def notify(self) -> None:
         """Interrupt the guest for what was pushed since the last time, if it wants that."""
-        if self.ready and self._wants_interrupt():
-            self.device.interrupt()
+        if self._pushed and self.ready:
+            self._pushed = False
+            if self._wants_interrupt():
+                self.device.interrupt()
 
     def disable_notification(self) -> None:
         """Tell the guest that it need not say when it adds buffers; a hint."""
         self.notifications = False
-        if self.ready and not self.device.event_idx:
+        if not self.ready:
+            return
+        if self.device.uses_event_idx:
+            self._set_used(self._avail_event, (self.last_avail - 1) & 0xFFFF)    # as far ahead as there is
+        else:
             self._set_used(_FLAGS, _NO_NOTIFY)
 
     def enable_notification(self) -> bool:
@@ -187,7 +230,7 @@ class Queue:
         self.notifications = True
         if not self.ready:
             return False
-        if not self.device.event_idx:
+        if not self.device.uses_event_idx:
             self._set_used(_FLAGS, 0)
         return self._arm_notification()
 
@@ -199,20 +242,20 @@ class Queue:
 
     def _arm_notification(self) -> bool:
         """Ask to be told of the next buffer; True when it is there already."""
-        if self.notifications and self.device.event_idx:
+        if self.notifications and self.device.uses_event_idx:
             self._set_used(self._avail_event, self.last_avail)
         fence()
         return bool(self._avail[_INDEX] != self.last_avail)
 
     def _wants_interrupt(self) -> bool:
         fence()
-        if self.device.event_idx:
+        if self.device.uses_event_idx:
             old, new = self.signalled, self.used_index
             first, self.signalled_valid = not self.signalled_valid, True
             self.signalled = new
             event = self._avail[self._used_event]
             return first or (new - event - 1) & 0xFFFF < (new - old) & 0xFFFF
-        if self.device.notify_on_empty and self._avail[_INDEX] == self.last_avail:
+        if self.device.uses_notify_on_empty and self._avail[_INDEX] == self.last_avail:
             return True
         return not self._avail[_FLAGS] & _NO_INTERRUPT
 
@@ -247,7 +290,7 @@ class Queue:
         raise QueueError("the descriptors form a loop")
 
     def _indirect_table(self, address: int, length: int, flags: int) -> tuple[memoryview, int]:
-        if flags & _NEXT or not self.device.indirect_desc_negotiated:
+        if flags & _NEXT or not self.device.uses_indirect:
             raise QueueError("an indirect descriptor where none is allowed")
         if not length or length & 15 or length > 16 * MAX_SIZE:
             raise QueueError(f"an indirect table of {length} bytes")

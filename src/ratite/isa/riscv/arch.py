@@ -17,7 +17,7 @@ from ratite.isa.riscv.status import MMU_MODES
 from ratite.isa.riscv.table import RISCV
 
 #: The files that fill the instruction table.
-_INSTRUCTIONS = ("rv_i", "rv_m", "rv_a", "rv_f", "rv_d", "rv_c", "rv_zb", "rv_zicbo", "csr_insns", "priv")
+_INSTRUCTIONS = ("rv_i", "rv_m", "rv_a", "rv_f", "rv_d", "rv_c", "rv_zb", "rv_zicbo", "rv_zifencei", "csr_insns", "priv")
 #: The files that instruction texts and native helpers draw on.
 _SHARED = ("formats", "state", "config", "csr", "exceptions", "counters", "traps", "mmu", "pmp", "status")
 

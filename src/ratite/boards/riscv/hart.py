@@ -1,0 +1,124 @@
+"""A RISC-V hart in a machine: the vCPU with its interrupt inputs, its reset, and the calls that built-in firmware answers."""
+
+from __future__ import annotations
+
+import time
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
+
+from ratite.cpu.engine import Engine
+from ratite.cpu.scheduler import Processor
+from ratite.cpu.vcpu import Event, Vcpu
+from ratite.isa.riscv import hart as states
+from ratite.isa.riscv import traps
+from ratite.isa.riscv.config import RiscvConfig
+
+if TYPE_CHECKING:
+    from ratite.boards.support.riscv_sbi import Sbi
+    from ratite.hw.model import Clock
+
+_SSIP = 1 << 1
+
+
+class RiscvHart(Processor):
+    """One hart; `boards.support.hart.Hart` says what boards use of it."""
+
+    def __init__(
+        self, engine: Engine, config: RiscvConfig, number: int, clock: Clock, lock: AbstractContextManager[Any]
+    ) -> None:
+        super().__init__(Vcpu(engine), lock)
+        self.config, self.number, self.clock = config, number, clock
+        self.state = self.vcpu.state
+        self.sbi: Sbi | None = None
+
+    @property
+    def isa(self) -> str:
+        """The device tree's `riscv,isa`."""
+        return self.config.isa_string
+
+    @property
+    def mmu_type(self) -> str:
+        """The device tree's `mmu-type`."""
+        return self.config.mmu_type
+
+    # --- state ------------------------------------------------------------------------------------------------------------------
+    def reset(self) -> None:
+        """Power on."""
+        states.reset(self.vcpu, self.config, self.number)
+        self.stopped = self.waiting = False
+        self.follow_clock()
+
+    def follow_clock(self) -> None:
+        """Have native code count the machine's nanoseconds."""
+        self.state.clock_offset = self.clock.now() - time.monotonic_ns()
+
+    def save(self) -> dict[str, Any]:
+        """The whole state."""
+        return self.state.save() | {"stopped": self.stopped, "waiting": self.waiting}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Take over a saved state."""
+        rest = dict(state)
+        self.stopped, self.waiting = bool(rest.pop("stopped")), bool(rest.pop("waiting"))
+        self.state.load(rest)
+        self.vcpu.call("tlb_flush")
+        self.vcpu.call("mode_update")
+        self.state.attention = 1
+        self.follow_clock()
+
+    def call(self, name: str, *args: int) -> int:
+        """Call a native helper on this hart's state."""
+        return self.vcpu.call(name, *args)
+
+    # --- interrupts -------------------------------------------------------------------------------------------------------------
+    def set_interrupt(self, number: int, level: bool) -> None:
+        """Drive an interrupt input, numbered as in mip; from any thread."""
+        with self.lock:
+            lines = self.state.irq_lines
+            self.state.irq_lines = lines | 1 << number if level else lines & ~(1 << number)
+            if level:
+                self.state.attention = 1
+                self.wake()
+
+    def software(self, level: bool) -> None:
+        """Machine software interrupt."""
+        self.set_interrupt(traps.MSI, level)
+
+    def software_s(self, level: bool) -> None:
+        """A rising edge makes the supervisor software interrupt pending."""
+        if level:
+            self.at_rest(self._raise_software, wait=False)
+
+    def _raise_software(self) -> None:
+        self.state.mip_soft = self.state.mip_soft | _SSIP
+        self.state.attention = 1
+        self.wake()
+
+    def timer(self, level: bool) -> None:
+        """Machine timer interrupt."""
+        self.set_interrupt(traps.MTI, level)
+
+    def external_m(self, level: bool) -> None:
+        """Machine external interrupt."""
+        self.set_interrupt(traps.MEI, level)
+
+    def external_s(self, level: bool) -> None:
+        """Supervisor external interrupt."""
+        self.set_interrupt(traps.SEI, level)
+
+    # --- events -----------------------------------------------------------------------------------------------------------------
+    def must_wake(self) -> bool:
+        return bool(self.vcpu.call("wakeup"))
+
+    def wake(self) -> None:
+        if self.waiting and self.sbi is not None:
+            self.sbi.resumed(self.number)
+        super().wake()
+
+    def answer(self, event: Event) -> None:
+        assert event.kind == "firmware" and self.sbi is not None, event
+        with self.lock:
+            if self.sbi.handle(self.number) and not self.stopped:
+                self.waiting = not self.must_wake()
+                if not self.waiting:
+                    self.sbi.resumed(self.number)

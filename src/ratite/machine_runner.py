@@ -1,0 +1,221 @@
+"""From a command line's configuration to a running machine and back to an exit status."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from ratite import log
+from ratite.boards.machine import Machine
+from ratite.boards.riscv.boot import choose_firmware
+from ratite.boards.riscv.hart import RiscvHart
+from ratite.boards.support.riscv_sbi import Sbi
+from ratite.chardev.base import ChardevContext
+from ratite.chardev.loop import IoLoop
+from ratite.chardev.manager import Chardevs
+from ratite.cli.machine_options import SystemConfig
+from ratite.cpu.engine import Engine
+from ratite.cpu.scheduler import Scheduler
+from ratite.errors import UsageError
+from ratite.hw.model import RealClock
+from ratite.isa.riscv.arch import make_arch
+from ratite.isa.riscv.config import RiscvConfig
+from ratite.isa.riscv.cpus import parse_cpu
+
+
+class SerialConsole:
+    """What built-in firmware prints and reads: the first serial port's other side."""
+
+    def __init__(self, chardev: Any) -> None:
+        self._chardev = chardev
+
+    def write(self, data: bytes) -> None:
+        """Print bytes."""
+        if self._chardev is not None:
+            self._chardev.write(data)
+
+    def read(self, limit: int) -> bytes:
+        """Input belongs to the serial port."""
+        return b""
+
+
+class Emulation:
+    """A machine with everything around it: back ends, engine, scheduler."""
+
+    def __init__(self, config: SystemConfig) -> None:
+        self.config = config
+        self.lock = threading.RLock()
+        self.clock = RealClock(self.lock, _wall_clock(config))
+        self.loop = IoLoop(self.lock)
+        self.engine: Engine | None = None
+        self.cpu_config: RiscvConfig | None = None
+        self.status: int | None = None
+        self._done = threading.Event()
+        self._closers: list[Callable[[], None]] = []
+        self.chardevs = Chardevs(ChardevContext(self.loop, self.quit, _say))
+        self._closers.append(self.chardevs.close)
+        self.serials = self._serial_ports()
+        self._back_ends()
+        self.machine = self._build()
+        self.harts: list[RiscvHart] = self.machine.cpus
+        self.sbi = self._firmware()
+        self.scheduler = Scheduler(self.harts, lambda call, ns: self.clock.timer(call).after(ns))
+        self.machine.on_request = self.scheduler.interrupt
+        for hart in self.harts:
+            hart.single_step = config.single_step
+        if self.sbi is not None:
+            self._boot_supervisor()
+
+    # --- building ---------------------------------------------------------------------------------------------------------------
+    def _serial_ports(self) -> list[Any]:
+        specs = list(self.config.serial)
+        if not specs and self.config.defaults:
+            specs = ["mon:stdio"] if self.config.nographic or self.config.display == "" else []
+        return [self.chardevs.serial(spec, f"serial{n}") for n, spec in enumerate(specs)]
+
+    def _back_ends(self) -> None:
+        """Drives, networks and other things that devices refer to."""
+        from ratite.back_ends import BackEnds
+
+        for option in self.config.chardevs:
+            self.chardevs.add(option)
+        self.back_ends = BackEnds(self.config, self.loop, self.lock, self.chardevs)
+        self._closers.append(self.back_ends.close)
+
+    def _make_cpu(self, machine: Machine, number: int) -> RiscvHart:
+        """A hart; the first one brings the engine into being."""
+        if self.engine is None or self.cpu_config is None:
+            xlen = 32 if self.config.arch == "riscv32" else 64
+            cpu_config = parse_cpu(self.config.cpu or f"rv{xlen}", xlen)
+            builtin = choose_firmware(machine)[1] and machine.flash(0) is None
+            self.cpu_config = cpu_config.for_firmware() if builtin else cpu_config
+            self.engine = Engine(make_arch(self.cpu_config), machine.memory, lock=self.lock)
+        return RiscvHart(self.engine, self.cpu_config, number, self.clock, self.lock)
+
+    def _build(self) -> Machine:
+        c = self.config
+        options: dict[str, object] = dict(c.machine_properties)
+        for name, value in (
+            ("kernel", c.kernel), ("initrd", c.initrd), ("append", c.append), ("dtb", c.dtb), ("firmware", c.bios),
+        ):  # fmt: skip
+            if value:
+                options[name] = value
+        machine = Machine(
+            c.machine, arch=c.arch, make_cpu=self._make_cpu, cpus=c.cpus, ram_size=c.memory, options=options,
+            serial=self.serials, flash=self.back_ends.flash(), fw_cfg=self.back_ends.fw_cfg(),
+            firmware_folders=c.data_folders, lock=self.lock, clock=self.clock,
+        )  # fmt: skip
+        self._closers.append(machine.close)
+        self.back_ends.plug(machine)
+        return machine
+
+    def _firmware(self) -> Sbi | None:
+        if not self.machine.boot.builtin_sbi:
+            return None
+        assert self.cpu_config is not None
+        console = SerialConsole(self.serials[0] if self.serials else None)
+        sbi = Sbi(self.machine, self.harts, self.cpu_config, console)
+        for hart in self.harts:
+            hart.sbi = sbi
+        return sbi
+
+    def _boot_supervisor(self) -> None:
+        plan = self.machine.boot
+        assert self.sbi is not None
+        if not plan.kernel_entry:
+            raise UsageError("there is nothing to run: give a kernel (-kernel FILE) or firmware (-bios FILE)")
+        self.sbi.boot(plan.kernel_entry, plan.device_tree)
+
+    # --- running ----------------------------------------------------------------------------------------------------------------
+    def quit(self) -> None:
+        """End the program as the user asks (C-a x); from any thread."""
+        self._finish(0)
+
+    def _finish(self, status: int) -> None:
+        if self.status is None:
+            self.status = status
+        self.scheduler.interrupt()
+        self._done.set()
+
+    def run(self) -> int:
+        """Run until the machine powers off or the user quits; the exit status."""
+        if self.machine.shutdown_status is not None:
+            return self.machine.shutdown_status
+        self.loop.start()
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+            signal.signal(number, lambda *_: self._finish(0))
+        sys.setswitchinterval(1e-5)
+        failure: list[BaseException] = []
+        thread = threading.Thread(target=self._run_processors, args=(failure,), name="ratite-vcpu", daemon=True)
+        thread.start()
+        self._done.wait()
+        thread.join()
+        if failure:
+            raise failure[0]
+        return self.status or 0
+
+    def _run_processors(self, failure: list[BaseException]) -> None:
+        try:
+            while self.status is None:
+                self.scheduler.run_until(self._asked)
+                if self.machine.shutdown_status is not None:
+                    self._finish(self.machine.shutdown_status)
+                elif self.machine.reset_requested and self.status is None:
+                    self._reset()
+        except BaseException as error:
+            failure.append(error)
+            self._finish(1)
+
+    def _asked(self) -> bool:
+        return self.status is not None or self.machine.shutdown_status is not None or self.machine.reset_requested
+
+    def _reset(self) -> None:
+        if not self.config.reboot:
+            self._finish(0)
+            return
+        self.machine.reset()
+        if self.sbi is not None:
+            self._boot_supervisor()
+
+    def close(self) -> None:
+        """Give everything back, the terminal's mode first."""
+        for close in self._closers:
+            close()
+        self.loop.close()
+        if self.engine is not None:
+            self.engine.save()
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+def _wall_clock(config: SystemConfig) -> int | None:
+    """Time of day that the machine starts with, in nanoseconds since 1970; None for the host's."""
+    import datetime
+
+    if config.rtc_base == "utc":
+        return None
+    if config.rtc_base == "localtime":
+        now = datetime.datetime.now().replace(tzinfo=datetime.UTC)
+    else:
+        now = datetime.datetime.fromisoformat(config.rtc_base)
+        now = now if now.tzinfo else now.replace(tzinfo=datetime.UTC)
+    return int(now.timestamp() * 1e9)
+
+
+def run(config: SystemConfig) -> int:
+    """Build the machine that a command line describes and run it; the exit status."""
+    log.configure(config.log_items, config.log_file or None)
+    if config.pid_file:
+        with open(config.pid_file, "w") as f:
+            f.write(f"{os.getpid()}\n")
+    emulation = Emulation(config)
+    try:
+        return emulation.run()
+    finally:
+        emulation.close()
