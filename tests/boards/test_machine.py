@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 from typing import Any
 
 import pytest
 
 from ratite.boards import BOARDS, boards_of, find_board
 from ratite.boards.machine import Machine
+from ratite.boards.registry import FOLDERS, load_all
 from ratite.errors import DefinitionError, ImageError, UsageError
 from ratite.hw.char.ns16550 import Ns16550
 from ratite.hw.intc.sifive_plic import SiFivePlic
@@ -20,6 +23,17 @@ def test_every_board_is_described() -> None:
     """Name, summary, architectures; `-M help` prints them."""
     assert [board.name for board in boards_of("riscv64")] == ["virt"]
     assert all(board.summary and board.build.__doc__ for board in BOARDS.values())
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_no_file_hides_a_board(folder: str) -> None:
+    """Registration is by explicit import in the folder; a board in a file that nobody imports would be lost."""
+    load_all()
+    known = set(BOARDS)
+    package = importlib.import_module(f"ratite.boards.{folder}")
+    for module in pkgutil.iter_modules(package.__path__):
+        importlib.import_module(f"{package.__name__}.{module.name}")
+        assert set(BOARDS) == known, f"{module.name} is not imported by ratite.boards.{folder}"
 
 
 def test_a_mistyped_board_or_option_gets_a_hint(build: Build) -> None:

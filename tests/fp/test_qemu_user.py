@@ -51,7 +51,7 @@ def operands(check: Check) -> Iterator[tuple[int, ...]]:
     """Crossed edges, the shorter the lists the more there are."""
     fmt = check.source
     few = [*few_edges(fmt), fmt.infinity | 0x77, fmt.sign_mask | fmt.infinity | fmt.quiet_bit | 9]
-    lists = {1: [edges(fmt)], 2: [edges(fmt), few], 3: [few, few, few]}[check.arity]
+    lists = {1: [edges(fmt)], 2: [edges(fmt)[::2], few], 3: [few, few, few]}[check.arity]
     return filter(check.trusted, product(*lists))
 
 

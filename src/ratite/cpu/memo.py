@@ -12,11 +12,12 @@ target, or None. ends: what follows is not reached from here.
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ratite.codegen import pseudo
 from ratite.codegen.stencil import ADDRESS32, ADDRESS64, CONSTANT, FIXED, JUMP_BASE, JUMP_SIZE, MEMORY, STUB, TAKEN, ZERO, imm_class
-from ratite.codegen.stencil import Form, Job, Key, analyse, block_of
+from ratite.codegen.stencil import Form, FormInfo, Job, Key, analyse, block_of
 from ratite.errors import DefinitionError
 from ratite.isa.dsl import Insn
 
@@ -26,6 +27,16 @@ if TYPE_CHECKING:
 Entry = tuple[bytes, Any, int, int | None, bool]
 
 _PACK = {1: struct.Struct("b").pack_into, 4: struct.Struct("<i").pack_into, 8: struct.Struct("<q").pack_into}
+
+
+class _Recipe(NamedTuple):
+    """How entries of a form are built: for each register how to find its number, and its classes and offsets by number; for each immediate
+    how to find it, and its kind."""
+
+    form: Form
+    info: FormInfo
+    regs: list[tuple[Callable[[int], int], list[int], list[int]]]
+    imms: list[tuple[Callable[[int], int], str]]
 
 
 class Missing(Exception):  # noqa: N818 - not an error: the translator compiles what is missing and goes on
@@ -53,6 +64,7 @@ class Memo:
                 self.offsets[slot.name] = [slot.at(n) for n in range(file.count)]
         self.jump_cache = JUMP_BASE + context * JUMP_SIZE
         self._goto: Entry | None = None
+        self._recipes: dict[tuple[Insn, tuple[int, ...]], _Recipe] = {}
 
     def make(self, word: int, length: int) -> Entry:
         """The entry for an instruction seen for the first time; raises Missing when it has to be compiled before."""
@@ -80,32 +92,45 @@ class Memo:
         """The form of an instruction in this context."""
         return Form(insn.text.name, statics, self.context if insn.text.privileged else -1)
 
-    def _build(self, insn: Insn, word: int, length: int, imms: tuple[int, ...] | None = None) -> Entry:
-        library = self.engine.library
-        static_of, reg_of, imm_of = insn.getters
-        statics = tuple([int(g(word)) for g in static_of])
+    def _recipe(self, insn: Insn, statics: tuple[int, ...]) -> _Recipe:
+        """How to build entries of a form; made once."""
         form = self.form_of(insn, statics)
+        library = self.engine.library
         info = library.forms.get(form)
         if info is None:
             info = analyse(block_of(insn, self.engine.arch, form), insn)
             library.add_form(form, info)
-        kinds, interpreted, ends, links, resumes = info
-        if interpreted:
-            return self.interpreted(length)
-        regs = [g(word) for g in reg_of]
-        values = imms if imms is not None else tuple([g(word) for g in imm_of])
+        _, reg_of, imm_of = insn.getters
         files = [r.file for r in insn.text.fmt.regs]
-        classes = tuple([self.classes[f][n] for f, n in zip(files, regs, strict=True)])
-        key = Key(form, classes, tuple([imm_class(k, v) for k, v in zip(kinds, values, strict=True)]))
-        stencil = library.stencils.get(key)
+        regs = [(g, self.classes[f], self.offsets[f]) for g, f in zip(reg_of, files, strict=True)]
+        recipe = self._recipes[insn, statics] = _Recipe(form, FormInfo(*info), regs, list(zip(imm_of, info[0], strict=True)))
+        return recipe
+
+    def _build(self, insn: Insn, word: int, length: int, imms: tuple[int, ...] | None = None) -> Entry:
+        statics = tuple([int(g(word)) for g in insn.getters[0]])
+        recipe = self._recipes.get((insn, statics)) or self._recipe(insn, statics)
+        form, info, reg_ways, imm_ways = recipe
+        if info.interpreted:
+            return self.interpreted(length)
+        classes, operands = [], []
+        for get, cls, offset in reg_ways:
+            n = get(word)
+            classes.append(cls[n])
+            operands.append(offset[n])
+        kinds = []
+        for n, (get, kind) in enumerate(imm_ways):
+            value = get(word) if imms is None else imms[n]
+            kinds.append(imm_class(kind, value))
+            operands.append(value)
+        key = (form, tuple(classes), tuple(kinds))
+        stencil = self.engine.library.stencils.get(key)
         if stencil is None:
-            raise Missing(Job(key, insn, block_of(insn, self.engine.arch, form)))
-        operands = [self.offsets[f][n] for f, n in zip(files, regs, strict=True)] + list(values)
-        calls = ends and (resumes if links < 0 else classes[links] != ZERO)
-        return self._patch(stencil, operands, kinds, values, length, ends and not calls)
+            raise Missing(Job(Key(*key), insn, block_of(insn, self.engine.arch, form)))
+        calls = info.ends and (info.resumes if info.links < 0 else classes[info.links] != ZERO)
+        return self._patch(stencil, operands, info.imms, operands[len(classes) :], length, info.ends and not calls)
 
     def _patch(
-        self, stencil: Any, operands: list[int], kinds: tuple[str, ...], values: tuple[int, ...], length: int, ends: bool
+        self, stencil: Any, operands: list[int], kinds: tuple[str, ...], values: list[int], length: int, ends: bool
     ) -> Entry:
         code, holes, lates = stencil
         if holes:

@@ -30,15 +30,17 @@ class CodePage:
     """The translation of one page: guest offset -> host address of the code.
 
     base: guest-virtual address of the page. key: (host address of the page, guest-virtual address, context). data: its bytes as 16-bit units.
+    pending: branches to offsets that are not translated yet, to be linked directly when they are: host addresses of their displacements.
     """
 
-    __slots__ = ("base", "data", "entries", "key", "limit")
+    __slots__ = ("base", "data", "entries", "key", "limit", "pending")
 
     def __init__(self, key: tuple[int, int, int], data: memoryview) -> None:
         self.key, self.base = key, key[1]
         self.data = data.cast("H")
         self.limit = len(self.data)
         self.entries: dict[int, int] = {}
+        self.pending: dict[int, list[int]] = {}
 
 
 class Unit:
@@ -115,7 +117,7 @@ class Translator:
         self.engine.library.compile(list(jobs.values()))
 
     def _choose(self, page: CodePage, offset: int, memo: Memo, plan: _Plan) -> None:
-        """Follow the code from `offset` to everything in the page that it reaches without a call."""
+        """Follow the code from `offset` and the loops in it. Branches forward out of the straight line wait until they are taken."""
         have, seen, targets = page.entries, set[int](), [offset]
         short, long, data, limit = memo.short, memo.long, page.data, page.limit
         add_entry, add_offset = plan.entries.append, plan.offsets.append
@@ -139,7 +141,7 @@ class Translator:
                 add_entry(entry)
                 add_offset(at)
                 branch = entry[3]
-                if branch is not None and 0 <= at + branch < PAGE:
+                if branch is not None and branch < 0 and 0 <= at + branch < PAGE:
                     targets.append(at + branch)
                 if entry[4]:
                     break
@@ -217,11 +219,19 @@ class Translator:
             return self.engine.retranslate(page, offset)
         for at, start in local.items():
             page.entries[at] = base + start
+        if page.pending:
+            self._link(page, local, base)
         self._register(page, base, starts, plan)
         self.instructions += len(local)
         if log.enabled("in_asm") or log.enabled("out_asm"):
             self.engine.log_unit(page, plan, starts, base, bytes(code))
         return page.entries[offset]
+
+    def _link(self, page: CodePage, local: dict[int, int], base: int) -> None:
+        """Let earlier branches to what has just been placed go there directly."""
+        for at in page.pending.keys() & local.keys():
+            for site in page.pending.pop(at):
+                self.engine.memory.patch(site, (base + local[at] - site - 4).to_bytes(4, "little", signed=True))
 
     def _known(self, at: int, page: CodePage, local: dict[int, int], base: int) -> int | None:
         """Where the code of guest offset `at` is, from `base`; None when it is not translated or in another page."""
@@ -241,6 +251,8 @@ class Translator:
                 _pack32(code, place, cold.miss(kind, page.base + at, base + start) - place - 4)
             elif kind == TAKEN:
                 to = self._known(at + value, page, local, base)
+                if to is None and 0 <= at + value < PAGE:
+                    page.pending.setdefault(at + value, []).append(base + place)
                 _pack32(code, place, (cold.goto(at + value) if to is None else to) - place - 4)
             elif kind == STUB:
                 _pack32(code, place, cold.goto(at + value) - place - 4)

@@ -14,7 +14,6 @@ from ratite.bits import signed as read_signed
 from ratite.fp.env import Flags, FpEnv
 from ratite.fp.formats import Format
 from ratite.fp.operands import (
-    FLUSHED,
     INFINITE,
     NAN,
     SIGNALLING,
@@ -92,7 +91,7 @@ def round_to_integral(fmt: Format, env: FpEnv, bits: int, *, inexact: bool) -> R
     kind, sign, exponent, significand = unpack(fmt, env, bits)
     if kind >= NAN:
         return nan_result(fmt, env, kind, (bits,))
-    if kind == INFINITE or (exponent >= 0 and kind != FLUSHED):
+    if kind == INFINITE or exponent >= 0:
         return bits, 0
     integer, is_inexact = round_shift(env.rounding, sign, significand, -exponent)
     # An integer below 2**precision is exact in any format with that many exponents.

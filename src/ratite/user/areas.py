@@ -11,10 +11,10 @@ PROT_READ, PROT_WRITE, PROT_EXEC = 1, 2, 4
 class Area:
     """Guest addresses `start` to `end` (not included) that are mapped in one way."""
 
-    __slots__ = ("device", "end", "fork", "inode", "name", "offset", "prot", "shared", "start")
+    __slots__ = ("device", "end", "fork", "inode", "lazy", "name", "offset", "prot", "shared", "start")
 
     def __init__(self, start: int, end: int, prot: int, shared: bool = False, name: bytes = b"", offset: int = 0,
-                 device: int = 0, inode: int = 0, fork: bool = True) -> None:
+                 device: int = 0, inode: int = 0, fork: bool = True, lazy: bool = False) -> None:
         self.start = start
         self.end = end
         self.prot = prot
@@ -28,17 +28,25 @@ class Area:
         self.inode = inode
         self.fork = fork
         """Whether a child process gets it (madvise MADV_DONTFORK)."""
+        self.lazy = lazy
+        """Whether it was made with MAP_NORESERVE; the host joins only areas that agree in this."""
 
     def part(self, start: int, end: int) -> Area:
         """The same mapping between two addresses inside it."""
         offset = self.offset + start - self.start if self.inode else 0
-        return Area(start, end, self.prot, self.shared, self.name, offset, self.device, self.inode, self.fork)
+        return Area(start, end, self.prot, self.shared, self.name, offset, self.device, self.inode, self.fork,
+                    self.lazy)
+
+    def moved(self, start: int, size: int) -> Area:
+        """The same mapping at another place and of another size."""
+        return Area(start, start + size, self.prot, self.shared, self.name, self.offset, self.device, self.inode,
+                    self.fork, self.lazy)
 
     def continues(self, other: Area) -> bool:
         """Whether `other`, which ends where this one starts, is of the same mapping."""
         return (self.start == other.end and self.prot == other.prot and self.shared == other.shared
                 and self.name == other.name and self.device == other.device and self.inode == other.inode
-                and self.fork == other.fork
+                and self.fork == other.fork and self.lazy == other.lazy
                 and (not self.inode or self.offset == other.offset + other.end - other.start))
 
     def __repr__(self) -> str:

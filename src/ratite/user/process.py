@@ -111,7 +111,7 @@ class Process:
             thread.loop()
         except ProcessExit as end:
             if len(self.threads) > 1:
-                leave(end.status)
+                self.leave(end.status)
             return end.status
         except ThreadExit as end:
             return self._end_thread(thread, end.status, first=True)
@@ -121,14 +121,14 @@ class Process:
         try:
             thread.loop()
         except ProcessExit as end:
-            leave(end.status)
+            self.leave(end.status)
         except ThreadExit as end:
             self._end_thread(thread, end.status, first=False)
         except BaseException:
             import traceback
 
             traceback.print_exc()
-            leave(1)
+            self.leave(1)
 
     def _end_thread(self, thread: Thread, status: int, first: bool) -> int:
         """End a thread. The process ends with its last one; the host's first thread waits for that."""
@@ -137,7 +137,7 @@ class Process:
             del self.threads[thread.tid]
             last = not self.threads
         if last:
-            leave(status)
+            self.leave(status)
         if self._stopper is not None and self._gone.locked():
             self._gone.release()
         if first:
@@ -145,6 +145,11 @@ class Process:
             never.acquire()
             never.acquire()
         return status
+
+    def leave(self, status: int) -> None:
+        """End the host process at once: all that the guest has written is written already."""
+        self.main.vcpu.finish()
+        os._exit(status & 0xFF)
 
     def bind(self, number: int) -> tuple[Run, bool]:
         """Bind the system call of a number to this ABI, at its first use."""
@@ -226,7 +231,7 @@ class Process:
 
     def fork(self, thread: Thread) -> int:
         """Fork the host process with the calling thread; returns the child's id, or 0 in the child."""
-        with self._fork_lock, self.space.lock, self._lock:
+        with self._fork_lock, thread.vcpu.fork_lock(), self.space.lock, self._lock:
             thread.mailbox.set_host_mask(ALL_BLOCKED)
             try:
                 child = os.fork()
@@ -305,7 +310,7 @@ class Process:
         self._map_trampoline()
         self.auxv, self.argument_range, self.environment_range = image.auxv, image.arguments, image.environment
         self.paths.executable = os.path.realpath(found.path)
-        self.abi.start(thread.state, image.entry, image.sp)
+        self.abi.start(thread.vcpu, image.entry, image.sp)
         name = os.path.basename(found.filename)[:15] + b"\0"
         pr_set_name = 15
         quick("prctl", pr_set_name, thread.scratch.put(name))
@@ -351,11 +356,6 @@ class Process:
                     os.close(fd)
             except OSError:
                 continue    # the listing's own
-
-
-def leave(status: int) -> None:
-    """End the process at once: all that is written is written already."""
-    os._exit(status & 0xFF)
 
 
 def _host_mask() -> int:

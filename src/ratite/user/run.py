@@ -11,7 +11,7 @@ from ratite.user import loader
 from ratite.user.abi import abi as find_abi
 from ratite.user.abi.base import Abi
 from ratite.user.failure import SyscallError
-from ratite.user.process import Process, leave
+from ratite.user.process import Process
 from ratite.user.space import GuestSpace
 from ratite.user.vcpu import Vcpu
 
@@ -42,9 +42,9 @@ def run_program(config: Config) -> int:
     Raises UsageError and ImageError before the program starts.
     """
     abi = find_abi(config.arch)
-    make_vcpu, isa = _engine(config)
+    make_vcpu, isa = _engine(abi, config.cpu)
     process = make_process(config, abi, make_vcpu, isa)
-    leave(process.run())
+    process.leave(process.run())
     return 0
 
 
@@ -106,11 +106,11 @@ def _sysroot(path: str) -> bytes:
     return os.fsencode(os.path.abspath(path)) if path else b""
 
 
-def _engine(config: Config) -> tuple[Callable[[GuestSpace], Vcpu], str]:
-    """The vCPU factory of the engine for this architecture, and the CPU's ISA string."""
-    from ratite.cpu.user import user_cpu
+def _engine(abi: Abi, cpu: str) -> tuple[Callable[[GuestSpace], Vcpu], str]:
+    """What makes the first vCPU, and the CPU's ISA string."""
+    from ratite.user import engine
 
-    return user_cpu(config)
+    return engine.make(abi, cpu)
 
 
 class _Log:

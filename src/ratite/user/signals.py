@@ -229,9 +229,8 @@ class ThreadSignals:
             info = siginfo.to_guest(info, abi.bits)
         stack = AlternateStack(self.stack.start, self.stack.size, self._stack_flags())
         handler = Handler(action.handler, signo, info, self.mask, stack, process.trampoline, action.restorer)
-        state = self._thread.state
         try:
-            abi.enter_handler(state, self._thread.space, handler, self._frame_top(action))
+            abi.enter_handler(self._thread.vcpu, self._thread.space, handler, self._frame_top(action))
         except GuestFault:
             self._die(SIGSEGV)
         if self.stack.flags & SS_AUTODISARM:
@@ -245,7 +244,7 @@ class ThreadSignals:
     def sigreturn(self) -> None:
         """Go back to where a handler interrupted the guest; a bad frame kills it."""
         try:
-            mask, stack = self._thread.abi.leave_handler(self._thread.state, self._thread.space)
+            mask, stack = self._thread.abi.leave_handler(self._thread.vcpu, self._thread.space)
         except SyscallError:
             self._die(SIGSEGV)
             return
@@ -282,5 +281,6 @@ class ThreadSignals:
 
     def _die(self, signo: int) -> None:
         self._thread.log_exit(f"signal {signo}")
+        self._thread.vcpu.finish()
         self._thread.process.signals.die(signo)
 

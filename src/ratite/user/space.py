@@ -104,7 +104,7 @@ class GuestSpace:
             mapping = flags & _PASSED_FLAGS
             self._map(start, size, prot, mapping, fd, offset)
             shared = flags & MAP_TYPE != MAP_PRIVATE
-            area = Area(start, start + size, prot, shared, name)
+            area = Area(start, start + size, prot, shared, name, lazy=bool(flags & MAP_NORESERVE))
             if not flags & MAP_ANONYMOUS:
                 _describe_file(area, fd, offset)
             self._changed(self.areas.remove(start, start + size))
@@ -225,6 +225,10 @@ class GuestSpace:
             self._changed(areas)
             self.brk_start = self.brk_end = 0
             self.top = self.stack_top
+
+    def release(self) -> None:
+        """Give the whole region back to the host. Nothing can be done with the space after that."""
+        quick("munmap", self.base, self.limit + GUARD)
 
     def after_fork(self) -> None:
         """In a child process: reserve again what the parent did not want to be inherited."""
@@ -368,9 +372,9 @@ class GuestSpace:
         end, new_end = old + old_size, old + new_size
         if area.inode or area.shared or area.end != end or new_end > self.limit or not self.areas.free(end, new_end):
             return False
-        self._map(end, new_end - end, area.prot, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
-        self.areas.insert(area.part(area.start, end))
-        self.areas.insert(Area(end, new_end, area.prot, False, area.name, fork=area.fork))
+        flags = MAP_PRIVATE | MAP_ANONYMOUS | (MAP_NORESERVE if area.lazy else 0)
+        self._map(end, new_end - end, area.prot, flags, -1, 0)
+        self.areas.insert(area.moved(end, new_end - end))
         return True
 
     def _move(self, area: Area, old: int, old_size: int, new_size: int, flags: int, new: int) -> int:
@@ -378,12 +382,11 @@ class GuestSpace:
         if start < old + old_size and old < start + new_size:
             raise SyscallError(EINVAL)
         self._host_move(old, old_size, start, new_size, flags)
-        moved = area.part(old, old + old_size)
+        part = area.part(old, old + old_size)
         self._changed(self.areas.remove(start, start + new_size))
         if old_size and not flags & MREMAP_DONTUNMAP:
             self._changed(self.areas.remove(old, old + old_size))
-        self.areas.insert(Area(start, start + new_size, moved.prot, moved.shared, moved.name, moved.offset,
-                               moved.device, moved.inode, moved.fork))
+        self.areas.insert(part.moved(start, new_size))
         return start
 
     def _host_move(self, old: int, old_size: int, new: int, new_size: int, flags: int) -> None:

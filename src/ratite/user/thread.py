@@ -209,6 +209,7 @@ class Thread:
         """Undo what ties the host thread to the guest, and tell whoever waits for the thread."""
         self.mailbox.set_host_mask(ALL_BLOCKED)
         native.discharge(self.tid)
+        self.vcpu.close()
         self._release_robust_locks()
         if self.clear_child_tid:
             try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 
@@ -23,9 +24,11 @@ class Vcpu(Protocol):
     """A guest CPU over one GuestSpace."""
 
     state: Any
-    interrupt_address: int
-    """Host address of a byte; native code that finds it not zero leaves with `interrupt`. Cleared by leaving only, so
-    that one set just before `run` is not lost."""
+
+    @property
+    def interrupt_address(self) -> int:
+        """Host address of a byte; native code that finds it not zero leaves with `interrupt`. Cleared by leaving only, so
+        that one set just before `run` is not lost."""
 
     def run(self) -> Exit:
         """Run until something happens that is Python's to do."""
@@ -35,6 +38,18 @@ class Vcpu(Protocol):
 
     def clone(self) -> Vcpu:
         """Another vCPU over the same memory and translations, its state a copy."""
+
+    def set_fp_round(self, mode: int) -> None:
+        """Set the host's rounding mode: 0 to nearest even, 1 to zero, 2 down, 3 up."""
+
+    def fork_lock(self) -> AbstractContextManager[object]:
+        """What is to be held across fork, so that a child finds the engine's tables in order."""
+
+    def close(self) -> None:
+        """The thread is gone: forget its vCPU."""
+
+    def finish(self) -> None:
+        """The process ends: keep what the next one can use."""
 
     def invalidate(self, start: int, size: int) -> None:
         """Forget translations of a range of guest memory."""

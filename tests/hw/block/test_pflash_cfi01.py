@@ -81,7 +81,7 @@ def test_cfi_query(flash: Bench) -> None:
     assert byte[0x2C] == 1 and byte[0x2D] | byte[0x2E] << 8 == SECTORS - 1
     assert (byte[0x2F] | byte[0x30] << 8) * 256 == SECTOR // 2
     table = byte[0x15] | byte[0x16] << 8
-    assert bytes(byte[table:table + 3]) == b"PRI" and 1 << byte[0x2A] == 1024
+    assert bytes(byte[table:table + 3]) == b"PRI" and 1 << byte[0x2A] == 2048
 
 
 def test_program_a_word(flash: Bench, drive: Drive) -> None:
@@ -141,7 +141,7 @@ def test_buffered_program_that_is_not_confirmed_or_too_long(flash: Bench, drive:
     assert flash.read(0) == 0xB0 * BOTH and drive.content[0] == 0xFF
     command(flash, 0x50)
     command(flash, 0xE8)
-    command(flash, 512)
+    command(flash, 1024)
     assert flash.read(0) == 0xB0 * BOTH
     command(flash, 0x50)
     command(flash, 0xE8)

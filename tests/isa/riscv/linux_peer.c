@@ -46,7 +46,7 @@ struct context {
     u32 fcsr;
 };
 
-static u8 initial[DATA_SIZE];
+static u8 initial[DATA_SIZE] __attribute__((aligned(8)));
 static u8 stack[65536] __attribute__((aligned(16)));
 static struct request request;
 static struct answer answer;
@@ -74,14 +74,16 @@ static void report(int signal, struct context *c)
 {
     u8 *window = (u8 *)DATA;
     u32 n = 0;
+    while (n < DATA_SIZE && *(ulong *)(window + n) == *(ulong *)(initial + n))
+        n += sizeof(ulong);
+    while (n < DATA_SIZE && window[n] == initial[n])
+        n++;
     answer.signal = (u64)signal;
     for (int i = 0; i < 32; i++) {
         answer.state.x[i] = c->x[i];
         answer.state.f[i] = c->f[i];
     }
     answer.state.fcsr = c->fcsr;
-    while (n < DATA_SIZE && window[n] == initial[n])
-        n++;
     answer.changed = n;
     for (u32 i = 0; i < 64 && n + i < DATA_SIZE; i++) {
         answer.bytes[i] = window[n + i];

@@ -10,7 +10,7 @@ from ratite.hw.model import STR, UINT8, UINT16, UINT32, UINT64, BlockBackend, De
 from ratite.memory import AddressSpace, RamBlock, Region
 
 READY, ERASE_ERROR, PROGRAM_ERROR, LOCKED = 0x80, 0x20, 0x10, 0x02    # status register
-BUFFER_SHIFT = 10    # program buffer of one chip: 1 KiB
+BUFFER_SHIFT = 11    # program buffer of one chip: 2 KiB
 
 
 class Reading(Enum):

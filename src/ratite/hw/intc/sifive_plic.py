@@ -26,6 +26,7 @@ class SiFivePlic(Device, name="riscv.sifive.plic", size=0x60_0000, access=(4, 4)
     class priority(Register, offset=0x4, count="last_source", stride=4):
         def on_write(self, dev: SiFivePlic) -> None:
             self.value &= dev.priority_mask
+            dev.priorities[self.index + 1] = self.value
             dev.update()
 
     class pending(Register, offset=0x1000, count="words", stride=4, mode="ro"):
@@ -42,6 +43,7 @@ class SiFivePlic(Device, name="riscv.sifive.plic", size=0x60_0000, access=(4, 4)
     class threshold(Register, offset=0x20_0000, count="contexts", stride=0x1000):
         def on_write(self, dev: SiFivePlic) -> None:
             self.value &= dev.priority_mask
+            dev.thresholds[self.index] = self.value
             dev.update_context(self.index)
 
     class claim(Register, offset=0x20_0004, count="contexts", stride=0x1000):
@@ -65,16 +67,24 @@ class SiFivePlic(Device, name="riscv.sifive.plic", size=0x60_0000, access=(4, 4)
         self.words = (self.num_sources + 31) // 32
         self.sources = (1 << self.num_sources) - 2
         self.priority_mask = (1 << self.num_priorities.bit_length()) - 1
-        self.pending_set = self.claimed_set = self.levels = 0
+        self.pending_set = self.claimed_set = self.levels = 0    # sets of sources as bits
+        self._clear_copies()
+
+    def _clear_copies(self) -> None:
+        """What the registers say, in the form that the path of an interrupt wants."""
+        self.priorities = [0] * self.num_sources
+        self.thresholds = [0] * self.contexts
         self._enabled = [0] * self.contexts
 
     def reset(self) -> None:
         super().reset()
-        self._enabled = [0] * self.contexts
+        self._clear_copies()
         self.claimed_set, self.pending_set = 0, self.levels
         self.update()
 
     def loaded(self) -> None:
+        self.priorities = [0, *(register.value for register in self.priority)]
+        self.thresholds = [register.value for register in self.threshold]
         for context in range(self.contexts):
             self.gather_enables(context)
 
@@ -99,9 +109,10 @@ class SiFivePlic(Device, name="riscv.sifive.plic", size=0x60_0000, access=(4, 4)
 
     def _make_pending(self, bit: int) -> None:
         self.pending_set |= bit
+        priority = self.priorities[bit.bit_length() - 1]
         for context, enabled in enumerate(self._enabled):
-            if enabled & bit:
-                self.update_context(context)
+            if enabled & bit and priority > self.thresholds[context]:
+                self.irqs[context].set(True)
 
     # --- claim and completion
 
@@ -112,15 +123,17 @@ class SiFivePlic(Device, name="riscv.sifive.plic", size=0x60_0000, access=(4, 4)
         while candidates:
             bit = candidates & -candidates
             candidates ^= bit
-            source = bit.bit_length() - 1
-            priority = self.priority[source - 1].value
+            priority = self.priorities[bit.bit_length() - 1]
             if priority > best_priority:
-                best, best_priority = source, priority
-        if best:
-            self.pending_set &= ~(1 << best)
-            self.claimed_set |= 1 << best
-            self.update()
-        return best
+                best, best_priority = bit, priority
+        if not best:
+            return 0
+        self.pending_set &= ~best
+        self.claimed_set |= best
+        for other, enabled in enumerate(self._enabled):
+            if enabled & best and self.irqs[other].level:
+                self.update_context(other)
+        return best.bit_length() - 1
 
     def complete(self, context: int, source: int) -> None:
         """The handler is done; the source may become pending again. Ignored unless the context has it enabled."""
@@ -147,12 +160,12 @@ class SiFivePlic(Device, name="riscv.sifive.plic", size=0x60_0000, access=(4, 4)
     def update_context(self, context: int) -> None:
         """Drive one output: high while a source above the threshold is pending."""
         candidates = self.pending_set & self._enabled[context]
-        self.irqs[context].set(bool(candidates) and self._exceeds(candidates, self.threshold[context].value))
+        self.irqs[context].set(bool(candidates) and self._exceeds(candidates, self.thresholds[context]))
 
     def _exceeds(self, candidates: int, threshold: int) -> bool:
         while candidates:
             bit = candidates & -candidates
-            if self.priority[bit.bit_length() - 2].value > threshold:
+            if self.priorities[bit.bit_length() - 1] > threshold:
                 return True
             candidates ^= bit
         return False

@@ -128,7 +128,7 @@ class VirtioBlk(VirtioDevice, name="virtio-blk-device", size=0x3C):
             if dev.has(BlkFeature.CONFIG_WCE):
                 dev.write_back(bool(self.value))
             else:
-                self.value = dev.initial_write_back
+                self.value = int(not dev.image.write_through)
 
     class queue_count(Register, offset=0x22, width=2, mode="ro", reset=1):
         pass
@@ -179,14 +179,13 @@ class VirtioBlk(VirtioDevice, name="virtio-blk-device", size=0x3C):
             raise UsageError(f"{self.name}: drive '{self.image.name}' is already in use by {self.image.user}")
         self.image.user = me
         self.image.set_policies(self.rerror, self.werror)
-        if self.write_cache != "auto":
-            self.image.write_through = self.write_cache == "off"
-        self.initial_write_back = int(not self.image.write_through)
+        through = self.image.options.cache.write_through if self.write_cache == "auto" else self.write_cache == "off"
+        self._initially_cached = not through
 
     def reset(self) -> None:
         self.image.drain()
         super().reset()
-        self.write_back(bool(self.initial_write_back))
+        self.write_back(self._initially_cached)
         self._fill_config()
 
     def reset_queue(self, queue: Queue) -> None:
@@ -204,7 +203,7 @@ class VirtioBlk(VirtioDevice, name="virtio-blk-device", size=0x3C):
     def started(self) -> None:
         """A driver that cannot flush gets a disk without a cache (5.2.5.2)."""
         if not self.has(BlkFeature.CONFIG_WCE):
-            self.write_back(bool(self.initial_write_back) and self.has(BlkFeature.FLUSH))
+            self.write_back(self._initially_cached and self.has(BlkFeature.FLUSH))
 
     def adjust_features(self, features: int) -> int:
         for feature in (BlkFeature.SEG_MAX, BlkFeature.GEOMETRY, BlkFeature.BLK_SIZE, BlkFeature.TOPOLOGY,

@@ -217,12 +217,18 @@ class VirtioNet(VirtioDevice, name="virtio-net-device", size=0x14):
         """A frame from outside."""
         if self.link_up and self.filter.accepts(frame) and not self._store(frame):
             self.stalled = frame
+            self.receive_queue.enable_notification()
+            self._retry()    # the guest may have added buffers before it could know that it has to tell
+
+    def _retry(self) -> bool:
+        """Store the frame that waits for buffers, if there is one; False when it still waits."""
+        if self.stalled and self._store(self.stalled):
+            self.stalled = b""
+        return not self.stalled
 
     def _more_buffers(self) -> None:
-        if self.stalled:
-            if not self._store(self.stalled):
-                return
-            self.stalled = b""
+        if not self._retry():
+            return
         self.receive_queue.disable_notification()    # until `can_receive` finds the queue empty
         if self.backend is not None:
             self.backend.accept_input()

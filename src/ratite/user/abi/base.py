@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ratite.user.layout import DataModel
 from ratite.user.space import GuestSpace
 from ratite.user.structs import Structs
 
-Registers = Any
-"""A vCPU's named registers: `state.pc` and what else the ISA declares."""
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ratite.isa.arch import Arch
+    from ratite.user.vcpu import Vcpu
+
+    Registers = Any
+    """A vCPU's named registers: `state.pc` and what else the ISA declares."""
 
 
 class Fault:
@@ -97,7 +102,7 @@ class Abi:
         """Put a system call's result (or `-errno`) in its register and step behind the instruction."""
         raise NotImplementedError
 
-    def start(self, state: Registers, entry: int, sp: int) -> None:
+    def start(self, vcpu: Vcpu, entry: int, sp: int) -> None:
         """Set all registers as a new program finds them."""
         raise NotImplementedError
 
@@ -113,12 +118,16 @@ class Abi:
         """The signal for an exception that the CPU raised; `cause` and `value` are the ISA's."""
         raise NotImplementedError
 
-    def enter_handler(self, state: Registers, space: GuestSpace, handler: Handler, sp: int) -> None:
+    def enter_handler(self, vcpu: Vcpu, space: GuestSpace, handler: Handler, sp: int) -> None:
         """Put a signal frame below `sp` and set the registers to run the handler; raises GuestFault."""
         raise NotImplementedError
 
-    def leave_handler(self, state: Registers, space: GuestSpace) -> tuple[int, AlternateStack]:
+    def leave_handler(self, vcpu: Vcpu, space: GuestSpace) -> tuple[int, AlternateStack]:
         """Undo `enter_handler` from the frame at the stack pointer; returns the mask and alternate stack to restore."""
+        raise NotImplementedError
+
+    def instruction_set(self, cpu: str) -> tuple[Arch, str]:
+        """The instruction set that `-cpu` names, and its ISA string; raises UsageError."""
         raise NotImplementedError
 
     def hwcap(self, isa: str) -> int:

@@ -10,7 +10,7 @@ import struct
 from errno import EFAULT
 
 from ratite.bits import align_down, align_up
-from ratite.user.abi.base import Abi, AlternateStack, Fault, Handler, Registers
+from ratite.user.abi.base import Abi, AlternateStack, Fault, Handler
 from ratite.user.abi.generic import numbers_32_time64, numbers_64
 from ratite.user.failure import GuestFault, SyscallError
 from ratite.user.layout import ILP32, LP64, Layout
@@ -32,6 +32,12 @@ ARCH_CALLS = {258: "riscv_hwprobe", 259: "riscv_flush_icache"}
 
 SP, TP, A0, A7 = 2, 4, 10, 17
 RA, A1, A2 = 1, 11, 12
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ratite.isa.arch import Arch
+    from ratite.user.abi.base import Registers
+    from ratite.user.vcpu import Vcpu
 
 # Exception codes (privileged architecture, chapter on mcause).
 FETCH_MISALIGNED, FETCH_ACCESS, ILLEGAL, BREAKPOINT, LOAD_MISALIGNED, LOAD_ACCESS = range(6)
@@ -71,12 +77,13 @@ class Riscv(Abi):
         state.x[A0] = result & self._mask
         state.pc = state.pc + 4
 
-    def start(self, state: Registers, entry: int, sp: int) -> None:
+    def start(self, vcpu: Vcpu, entry: int, sp: int) -> None:
+        state = vcpu.state
         for n in range(1, 32):
             state.x[n] = 0
         for n in range(32):
             state.f[n] = 0
-        state.fcsr = 0
+        _set_fcsr(vcpu, 0)
         state.x[SP] = sp
         state.pc = entry
 
@@ -102,7 +109,8 @@ class Riscv(Abi):
             return Fault(SIGSEGV, SEGV_ACCERR, value)
         return Fault(SIGSEGV, SEGV_MAPERR, value)
 
-    def enter_handler(self, state: Registers, space: GuestSpace, handler: Handler, sp: int) -> None:
+    def enter_handler(self, vcpu: Vcpu, space: GuestSpace, handler: Handler, sp: int) -> None:
+        state = vcpu.state
         frame = align_down(sp - self.frame_size, 16)
         if not 0 < frame < space.limit:
             raise GuestFault(frame)
@@ -110,7 +118,7 @@ class Riscv(Abi):
         head = self._head.make(sp=stack.start, stack_flags=stack.flags, stack_size=stack.size,
                                mask_low=handler.mask, mask_high=handler.mask >> 32)
         registers = self._registers.pack(state.pc, *[state.x[n] for n in range(1, 32)])
-        fp = FP_STATE.pack(*[state.f[n] for n in range(32)], state.fcsr)
+        fp = FP_STATE.pack(*[state.f[n] for n in range(32)], _fcsr(state))
         space.write(frame, b"".join((
             handler.info, head.ljust(self.registers_offset - SIGINFO_SIZE, b"\0"), registers,
             fp.ljust(FP_STATE_SIZE, b"\0"))))
@@ -121,7 +129,8 @@ class Riscv(Abi):
         state.x[A2] = frame + SIGINFO_SIZE
         state.pc = handler.address
 
-    def leave_handler(self, state: Registers, space: GuestSpace) -> tuple[int, AlternateStack]:
+    def leave_handler(self, vcpu: Vcpu, space: GuestSpace) -> tuple[int, AlternateStack]:
+        state = vcpu.state
         frame = space.read(self.stack_pointer(state), self.frame_size)
         head = self._head.read(frame[SIGINFO_SIZE:])
         pc, *registers = self._registers.unpack_from(frame, self.registers_offset)
@@ -133,9 +142,16 @@ class Riscv(Abi):
             state.x[n] = value
         for n, value in enumerate(fp):
             state.f[n] = value
-        state.fcsr = fcsr & 0xFF
+        _set_fcsr(vcpu, fcsr)
         stack = AlternateStack(head["sp"], head["stack_size"], head["stack_flags"])
         return head["mask_low"] | head["mask_high"] << 32, stack
+
+    def instruction_set(self, cpu: str) -> tuple[Arch, str]:
+        from ratite.isa.riscv.arch import make_arch
+        from ratite.isa.riscv.cpus import parse_cpu
+
+        config = parse_cpu(cpu, self.bits).for_user_mode()
+        return make_arch(config), config.isa_string
 
     def hwcap(self, isa: str) -> int:
         letters = isa.lower().removeprefix(f"rv{self.bits}").partition("_")[0].replace("g", "imafd")
@@ -146,6 +162,22 @@ class Riscv(Abi):
         mmu = "sv39" if self.bits == 64 else "sv32"
         return "".join(f"processor\t: {n}\nhart\t\t: {n}\nisa\t\t: {isa}\nmmu\t\t: {mmu}\n\n"
                        for n in range(processors)).encode()
+
+
+# fflags has the engine's five sticky flags in the opposite order: invalid operation is its highest bit.
+_MIRRORED = bytes(sum(1 << 4 - n for n in range(5) if flags >> n & 1) for flags in range(32))
+
+
+def _fcsr(state: Registers) -> int:
+    return int(state.frm) << 5 | _MIRRORED[state.fp_flags & 31]
+
+
+def _set_fcsr(vcpu: Vcpu, value: int) -> None:
+    state = vcpu.state
+    state.frm = value >> 5 & 7
+    state.fp_flags = _MIRRORED[value & 31]
+    if state.frm < 4:    # instructions look at the others themselves
+        vcpu.set_fp_round(state.frm)
 
 
 class Riscv64(Riscv):
