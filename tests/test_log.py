@@ -49,3 +49,13 @@ def test_wrong_names_and_files_are_one_line_errors(tmp_path: Path) -> None:
         log.configure(["unimpl"])
     with pytest.raises(HostError, match="No such file"):
         log.configure(["int"], str(tmp_path / "no" / "log"))
+
+
+def test_a_log_that_cannot_be_written_ends_silently() -> None:
+    """A guest must not fall over its emulator's log."""
+    stream = io.StringIO()
+    log.configure(["unimp"])
+    log.send_to(stream)
+    stream.close()
+    log.write("unimp", "lost")
+    assert not log.enabled("unimp")

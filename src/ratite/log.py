@@ -61,6 +61,11 @@ def enabled(category: str) -> bool:
 
 
 def write(category: str, text: str) -> None:
-    """Write one line, when the category is on."""
+    """Write one line, when the category is on. A log that cannot be written any more (a closed pipe, a full disk) ends
+    silently: the guest goes on.
+    """
     if category in _on:
-        _stream.write(text + "\n")
+        try:
+            _stream.write(text + "\n")
+        except (OSError, ValueError):
+            _on.clear()

@@ -79,7 +79,7 @@ class Emulation:
 
     def _back_ends(self) -> None:
         """Drives, networks and other things that devices refer to."""
-        from ratite.back_ends import BackEnds
+        from ratite.cli.back_ends import BackEnds
 
         for option in self.config.chardevs:
             self.chardevs.add(option)

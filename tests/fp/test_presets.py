@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from itertools import product
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from ratite.fp import soft
 from ratite.fp.env import Flags, FpEnv
 from ratite.fp.formats import F16, F32, F64, F80, Format
+from ratite.fp.nans import NanRules, Payload, Prefer
 from ratite.fp.presets import ARM, MIPS_LEGACY, POWER, RISCV, S390X, X86_SSE, X86_X87
 from ratite.fp.soft import MinMax
 
@@ -18,7 +20,13 @@ Q1, Q2, S1, S2 = 0x7FC00001, 0xFFC00002, 0x7F800001, 0xFF800002
 QUIETED = {S1: 0x7FC00001, S2: 0xFFC00002, Q1: Q1, Q2: Q2}
 
 
-@pytest.mark.parametrize(("env", "default"), [(RISCV, 0x7FC00000), (X86_SSE, 0xFFC00000), (MIPS_LEGACY, 0x7FBFFFFF)])
+ALL_ONES = dataclasses.replace(RISCV, nan=NanRules(Prefer.DEFAULT, negative=1, payload=Payload.ALL_ONES))
+
+
+@pytest.mark.parametrize(
+    ("env", "default"),
+    [(RISCV, 0x7FC00000), (X86_SSE, 0xFFC00000), (MIPS_LEGACY, 0x7FBFFFFF), (ALL_ONES, 0xFFFFFFFF)],
+)
 def test_default_nan(env: FpEnv, default: int) -> None:
     """What an invalid operation on numbers returns."""
     assert soft.sub(F32, env, INFINITY, INFINITY) == (default, Flags.INVALID)

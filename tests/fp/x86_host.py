@@ -171,4 +171,3 @@ def x87(name: str, rounding: Rounding, *operands: int, result: Format = F80) -> 
     """The result and flags of an x87 instruction, with precision control for `result`."""
     control = _X87_CONTROL | _X87_PRECISION[result.precision] << 8 | _ROUNDING_FIELD[rounding] << 10
     return _run(name, control, operands)
-

@@ -1,4 +1,4 @@
-"""A vCPU that runs no instructions: a Python generator stands in the guest program's place and asks for system calls."""
+"""A vCPU that runs no instructions: a Python generator stands in the guest program's place and makes system calls."""
 
 from __future__ import annotations
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -46,7 +48,7 @@ def test_areas_are_sorted_joined_and_apart(operations: list[Operation]) -> None:
     """Neighbours of one kind are one area; areas never overlap."""
     areas, _ = apply(operations)
     listed = list(areas)
-    for first, second in zip(listed, listed[1:], strict=False):
+    for first, second in pairwise(listed):
         assert first.end <= second.start
         assert first.end < second.start or first.prot != second.prot
 

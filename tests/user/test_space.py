@@ -249,7 +249,7 @@ def test_strings(space: GuestSpace) -> None:
 @settings(max_examples=200)
 @given(st.integers(0, (1 << 64) - 1), st.integers(1, 1 << 17))
 def test_no_address_reaches_the_host(address: int, size: int) -> None:
-    """Any address in an empty space faults, for reading, writing, and as a pointer for the kernel where it is too big."""
+    """Any address in an empty space faults, for reading and writing; one too big is no pointer for the kernel."""
     space = SPACE
     with pytest.raises(GuestFault):
         space.read(address, size)

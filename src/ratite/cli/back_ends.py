@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from ratite.block.drive import Drive, Drives, Interface
@@ -104,42 +104,16 @@ class BackEnds:
 
     def _unassigned(self) -> list[Drive]:
         """Drives that say nothing about their interface: disks on virtio."""
-        return [drive for drive in self._drives if drive.options.interface is None]
+        return [drive for drive in self._drives.values() if drive.options.interface is None]
 
     def _add(self, machine: Machine, option: str, driver: str, properties: Mapping[str, object]) -> Device:
+        links: Links = {
+            "drive": self._drives, "netdev": self._netdevs, "chardev": self._chardevs, "rng": self._entropy,
+        }
         try:
-            return machine.plug(driver, properties, links=self._links(driver))
+            return machine.plug(driver, properties, links=links)
         except RatiteError as error:
             raise type(error)(f"{option}: {error}") from None
-
-    def _links(self, driver: str) -> Links:
-        """What the device's properties may refer to; what it takes is taken for good."""
-        return {
-            "drive": _Shelf([drive.name for drive in self._drives], lambda name: self._drives.take(name, driver)),
-            "netdev": _Shelf(list(self._netdevs.backends), self._netdevs.take),
-            "chardev": _Shelf([*self._chardevs.devices], self._chardevs.take),
-            "rng": self._entropy,
-        }
-
-
-class _Shelf(Mapping[str, Any]):
-    """Things by name, each of which is asked for when it is used."""
-
-    def __init__(self, names: list[str], take: Callable[[str], Any]) -> None:
-        self._names = names
-        self._take = take
-
-    def __getitem__(self, name: str) -> Any:
-        return self._take(name)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._names
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
-
-    def __len__(self) -> int:
-        return len(self._names)
 
 
 def set_default(driver: str, name: str, value: str) -> None:

@@ -246,7 +246,7 @@ OPTIONS = OptionTable("[options] [disk image]", {
     "Network": [
         Option("-netdev", "user|tap,id=ID[,...]", "a network back end for a -device", append("netdevs")),
         Option("-nic", "user|tap|none[,model=...][,...]", "a network card with its back end", append("nics")),
-        Option("-net", "nic|user|tap|none[,...]", "the older form: a card, and a back end to join it with", append("nets")),
+        Option("-net", "nic|user|tap|none[,...]", "the older form: a card, and a back end for it", append("nets")),
     ],
     "Consoles": [
         Option("-nographic", "", "first serial port on this terminal (C-a x leaves)", switch("nographic")),

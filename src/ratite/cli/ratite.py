@@ -23,7 +23,7 @@ COMMANDS = {
     "machines": Command("tables", "[ARCH]", "boards that can be emulated"),
     "devices": Command("tables", "[NAME]", "devices, or the properties of one"),
     "cpus": Command("tables", "[ARCH]", "CPU models and their extensions"),
-    "fetch": Command("fetching", "ARCH DIR | sysroot ARCH DIR PACKAGE...", "get a guest, or foreign programs, from Debian"),
+    "fetch": Command("fetching", "ARCH DIR | sysroot ARCH DIR PACKAGE...", "get a guest or programs from Debian"),
     "binfmt": Command("binfmt", "[ARCH]", "print the command that lets the kernel start foreign programs"),
 }
 

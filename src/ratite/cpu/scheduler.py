@@ -74,10 +74,15 @@ class Processor:
 
     def at_rest(self, work: Callable[[], None], wait: bool) -> None:
         """Have `work` done while this processor executes nothing; with `wait`, return after that."""
-        if self.scheduler is None:
+
+        def work_and_wake() -> None:
             work()
+            self.wake()  # it may have been given what it waits for; to wake for nothing is harmless
+
+        if self.scheduler is None:
+            work_and_wake()
         else:
-            self.scheduler.at_rest(work, wait)
+            self.scheduler.at_rest(work_and_wake, wait)
 
 
 class Scheduler:
@@ -95,9 +100,11 @@ class Scheduler:
         self._sliced = False
 
     def ring(self) -> None:
-        """Look at the processors again, if the scheduler waits."""
+        """Another processor may be ready: look at them again, at once or at the end of the slice."""
         if not self._bell.is_set():
             self._bell.set()
+        if self._current is not None and len(self.processors) > 1:
+            self._begin_slice()
 
     def interrupt(self) -> None:
         """End the current turn, and have `run_until` look at its condition; from any thread."""
@@ -142,12 +149,18 @@ class Scheduler:
 
     def _take_turn(self, p: Processor, shared: bool) -> None:
         self._current = p
-        if shared and not self._sliced:
+        if shared:
+            self._begin_slice()
+        p.turn()
+        self._current = None
+
+    def _begin_slice(self) -> None:
+        if not self._sliced:
             self._sliced = True
             self._arm(self._end_slice, SLICE)
-        p.turn()
 
     def _end_slice(self) -> None:
         self._sliced = False
-        if self._current is not None:
-            self._current.vcpu.kick()
+        current = self._current
+        if current is not None:
+            current.vcpu.kick()

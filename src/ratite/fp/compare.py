@@ -57,8 +57,8 @@ def _order(x: Operand, y: Operand, *, by_magnitude: bool = False) -> Relation:
         x_sign = y_sign = 0
     if x_magnitude == y_magnitude and (x_sign == y_sign or not x_magnitude[1]):
         return Relation.EQUAL
-    # Exponents are those of the last place, and subnormal numbers share theirs with the smallest normal ones: pairs of
-    # exponent and significand are ordered as the numbers are.
+    # Normal significands have all their bits, and subnormal numbers share the exponent of the smallest normal ones:
+    # pairs of exponent and significand are ordered as the numbers are.
     x_is_less = x_sign > y_sign if x_sign != y_sign else (x_magnitude < y_magnitude) != x_sign
     return Relation.LESS if x_is_less else Relation.GREATER
 
@@ -102,9 +102,7 @@ def maximum(fmt: Format, env: FpEnv, a: int, b: int, family: MinMax, *, by_magni
     return _extreme(fmt, env, a, b, family, Relation.GREATER, by_magnitude)
 
 
-def _extreme(
-    fmt: Format, env: FpEnv, a: int, b: int, family: MinMax, wanted: Relation, by_magnitude: bool
-) -> Result:
+def _extreme(fmt: Format, env: FpEnv, a: int, b: int, family: MinMax, wanted: Relation, by_magnitude: bool) -> Result:
     x = unpack(fmt, env, a)
     y = unpack(fmt, env, b)
     kinds = x[0] | y[0]

@@ -86,7 +86,7 @@ def from_int(fmt: Format, env: FpEnv, value: int, width: int, signed: bool, *, s
 def round_to_integral(fmt: Format, env: FpEnv, bits: int, *, inexact: bool) -> Result:
     """The number rounded to an integer that stays floating-point and keeps its sign, zeros too.
 
-    INEXACT is raised only with `inexact`.
+    INEXACT is raised only with `inexact`. The format is not a narrowed one.
     """
     kind, sign, exponent, significand = unpack(fmt, env, bits)
     if kind >= NAN:

@@ -4,9 +4,9 @@ Source: IEEE Std 754-2019, 3.3 and 3.4 (sets of data, binary interchange encodin
 extended precision).
 
 A `Format` says two things: how a datum is laid out in bits, and which set of numbers an operation may round to. The two
-differ where an architecture keeps a narrow number in a wide register: single precision results of POWER
-(`F64.narrowed(F32)`), or the precision control of the x87 (`F80.narrowed(F64)` keeps the wide exponent only if asked
-to, see there).
+differ where an architecture keeps narrow numbers in wide registers: single precision results of POWER are those of
+`F64.narrowed(F32)`; the precision control of the x87, which limits precision and not range, asks for
+`F80.narrowed(F64, keep_range=True)`.
 
 Not modelled: formats without infinities (Arm's alternative half precision, the 8-bit E4M3), decimal and hexadecimal
 floating point.
@@ -22,8 +22,7 @@ class Format:
     """A binary format: sign, biased exponent, significand, from the most significant bit down.
 
     `fraction_bits` counts the bits after the binary point; a format with an `explicit_integer` bit stores one more. A
-    finite number is `significand * 2**exponent` with an integer significand, so that exponents below are those of the
-    last place.
+    finite number is taken as an integer significand times a power of two, its quantum: the weight of the last place.
     """
 
     name: str
@@ -48,13 +47,13 @@ class Format:
     sign_mask: int = field(init=False)
     bias: int = field(init=False)
     unbias: int = field(init=False)
-    """What to add to a biased exponent to get the exponent of the last place."""
+    """What to add to a biased exponent to get the exponent of the quantum."""
     layout_quantum: int = field(init=False)
-    """The exponent of the last place of subnormal numbers of the layout."""
+    """The exponent of the quantum of subnormal numbers of the layout."""
     min_quantum: int = field(init=False)
-    """The exponent of the last place of subnormal results."""
+    """The exponent of the quantum of subnormal results."""
     max_quantum: int = field(init=False)
-    """The exponent of the last place of the largest results."""
+    """The exponent of the quantum of the largest results."""
     is_narrowed: bool = field(init=False)
     """Results have less precision or range than the layout."""
     infinity: int = field(init=False)

@@ -10,7 +10,7 @@ import struct
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from ratite.bits import align_up
 from ratite.hw.model import Timer, VirtualClock
@@ -88,10 +88,26 @@ class Used:
     data: bytes
 
 
+class GuestMemory(Protocol):
+    """What a driver needs of a machine: accesses to devices, and RAM. An `AddressSpace` is one."""
+
+    def read(self, address: int, size: int) -> int:
+        """Read a device register."""
+
+    def write(self, address: int, size: int, value: int) -> None:
+        """Write a device register."""
+
+    def dma_read(self, address: int, size: int) -> bytes:
+        """Read RAM."""
+
+    def dma_write(self, address: int, data: bytes) -> None:
+        """Write RAM."""
+
+
 class VirtioDriver:
     """The driver's side of one slot. Memory for queues and buffers is taken from `ram_base` upward."""
 
-    def __init__(self, memory: AddressSpace, at: int, ram_base: int, ram_size: int) -> None:
+    def __init__(self, memory: GuestMemory, at: int, ram_base: int, ram_size: int) -> None:
         self.memory, self.at = memory, at
         self._free, self._end = ram_base, ram_base + ram_size
         self.features = 0
@@ -249,13 +265,23 @@ class DriverQueue:
             self.interrupt_after(1)
         return found
 
-    def request(self, out: Sequence[bytes] = (), room: Sequence[int] = (), *, indirect: bool = False) -> Used:
-        """Offer buffers, notify, and take them back; for devices that answer at once."""
+    def request(
+        self, out: Sequence[bytes] = (), room: Sequence[int] = (), *, indirect: bool = False, tries: int = 0
+    ) -> Used:
+        """Offer buffers, notify, and take them back; see `wait` for `tries`."""
         token = self.add(out, room, indirect=indirect)
         self.kick()
-        (answer,) = self.used()
+        (answer,) = self.wait(1, tries)
         assert answer.token == token
         return answer
+
+    def wait(self, count: int, tries: int) -> list[Used]:
+        """Take back as many buffers; a device of another process may need some looks before they are there."""
+        found = self.used()
+        while len(found) < count and tries:
+            found += self.used()
+            tries -= 1
+        return found
 
     def interrupt_after(self, count: int) -> None:
         """With EVENT_IDX: ask for an interrupt when `count` more buffers have come back."""

@@ -11,6 +11,7 @@ from ratite.user import loader
 from ratite.user.abi import abi as find_abi
 from ratite.user.abi.base import Abi
 from ratite.user.failure import SyscallError
+from ratite.user.paths import Paths
 from ratite.user.process import Process
 from ratite.user.space import GuestSpace
 from ratite.user.vcpu import Vcpu
@@ -65,7 +66,7 @@ def make_process(config: Config, abi: Abi, make_vcpu: Callable[[GuestSpace], Vcp
     log.open(process)
     argv = [os.fsencode(word) for word in config.arguments]
     env = [os.fsencode(f"{name}={value}") for name, value in config.environment().items()]
-    found = find_program(os.fsencode(config.program), argv, process)
+    found = find_program(os.fsencode(config.program), argv, abi, process.paths)
     process.check_size(argv, env)
     process.load(process.main, found, env)
     found.close()
@@ -75,18 +76,18 @@ def make_process(config: Config, abi: Abi, make_vcpu: Callable[[GuestSpace], Vcp
     return process
 
 
-def find_program(name: bytes, argv: list[bytes], process: Process) -> loader.Executable:
+def find_program(name: bytes, argv: list[bytes], abi: Abi, paths: Paths) -> loader.Executable:
     """Open the program that the user named; every mistake is an ImageError of one line."""
     shown = os.fsdecode(name)
     try:
         try:
-            return loader.find(name, argv, process.abi, process.paths.resolve)
+            return loader.find(name, argv, abi, paths.resolve)
         except loader.MissingInterpreter:
-            usual = b"/usr/%s-linux-gnu" % process.abi.name.encode()    # where Debian's cross libraries are
-            if process.paths.sysroot or not os.path.isdir(usual):
+            usual = b"/usr/%s-linux-gnu" % abi.name.encode()    # where Debian's cross libraries are
+            if paths.sysroot or not os.path.isdir(usual):
                 raise
-            process.paths.sysroot = usual
-            return loader.find(name, argv, process.abi, process.paths.resolve)
+            paths.sysroot = usual
+            return loader.find(name, argv, abi, paths.resolve)
     except loader.WrongFile as error:
         raise ImageError(f"{shown} {error.why}") from None
     except loader.MissingInterpreter as error:

@@ -39,7 +39,7 @@ GENERIC_STRUCTS: dict[str, str] = {
     "sigset_argument": "set:ptr size:ulong",
     "sigaction": "handler:ptr flags:ulong mask_low:u32 mask_high:u32",
     "stack_t": "sp:ptr flags:i32 size:ulong",
-    "sigevent": "value:ptr signo:i32 notify:i32 tid:i32 pad:raw*12",
+    "sigevent": "value:ptr signo:i32 notify:i32 tid:i32 rest:i32*11",
     "mq_attr": "flags:long maxmsg:long msgsize:long curmsgs:long reserved:long*4",
     "sched_param": "priority:i32",
     "timex": "modes:u32 offset:long freq:long maxerror:long esterror:long status:i32 constant:long "

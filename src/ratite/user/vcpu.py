@@ -27,8 +27,8 @@ class Vcpu(Protocol):
 
     @property
     def interrupt_address(self) -> int:
-        """Host address of a byte; native code that finds it not zero leaves with `interrupt`. Cleared by leaving only, so
-        that one set just before `run` is not lost."""
+        """Host address of a byte; native code that finds it not zero leaves with `interrupt`. Cleared by leaving
+        only, so that one set just before `run` is not lost."""
 
     def run(self) -> Exit:
         """Run until something happens that is Python's to do."""

@@ -214,3 +214,13 @@ def test_a_file_of_the_wrong_size() -> None:
     drive = Drive(size=SECTOR)
     with pytest.raises(ImageError, match=f"has {SECTOR} bytes, but the flash has {SECTOR * SECTORS}"):
         DeviceBench(lambda: Pflash(drive=drive, num_blocks=SECTORS, sector_length=SECTOR))
+
+
+def test_a_file_that_cannot_be_read() -> None:
+    """An error of the host's, in one line."""
+    class Broken(Drive):
+        def preadv(self, views: Sequence[memoryview], offset: int) -> None:
+            raise OSError(5, "Input/output error")
+
+    with pytest.raises(ImageError, match="cannot be read: Input/output error"):
+        DeviceBench(lambda: Pflash(drive=Broken(), num_blocks=SECTORS, sector_length=SECTOR))

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from ratite.bits import MiB
 from ratite.cpu.engine import Engine
-from ratite.cpu.vcpu import Vcpu
+from ratite.cpu.vcpu import Event, Vcpu
 from ratite.isa.riscv import hart
 from ratite.isa.riscv.arch import make_arch
 from ratite.isa.riscv.cpus import parse_cpu
@@ -16,7 +16,7 @@ from ratite.memory import AddressSpace, RamBlock
 RAM = 0x8000_0000
 RAM_SIZE = 4 * MiB
 #: Where programs are put, and where the trap handlers of `trap_to` are.
-CODE, MACHINE_HANDLER, SUPERVISOR_HANDLER = RAM, RAM + 0x8000, RAM + 0x9000
+CODE, MACHINE_HANDLER, SUPERVISOR_HANDLER, STOP = RAM, RAM + 0x8000, RAM + 0x9000, RAM + 0xA000
 
 WFI, MRET, SRET, ECALL = 0x10500073, 0x30200073, 0x10200073, 0x00000073
 NOP = 0x00000013
@@ -61,9 +61,24 @@ def csrr(csr: int | str, rd: int = 10) -> int:
     return csrrs(csr, rd, 0)
 
 
+def jump(offset: int) -> int:
+    """j offset."""
+    word = (offset >> 20 & 1) << 31 | (offset >> 1 & 0x3FF) << 21 | (offset >> 11 & 1) << 20 | (offset >> 12 & 0xFF) << 12
+    return word | 0x6F
+
+
 def _csr(csr: int | str, funct3: int, rd: int, source: int) -> int:
     number = NUMBERS[csr] if isinstance(csr, str) else csr
     return number << 20 | source << 15 | funct3 << 12 | rd << 7 | 0x73
+
+
+class StoppingVcpu(Vcpu):
+    """A vCPU whose `run` comes back, with an event of kind "stop", where it reaches one of the addresses `stops`."""
+
+    stops: frozenset[int] = frozenset()
+
+    def _translate(self) -> Event | None:
+        return Event("stop") if self.state.pc in self.stops else super()._translate()
 
 
 class Bench:
@@ -77,10 +92,10 @@ class Bench:
         self.memory = AddressSpace()
         self.memory.add_ram(RAM, self.ram)
         self.engine = Engine(make_arch(self.config), space=self.memory, code_size=4 * MiB)
-        self.cpu = Vcpu(self.engine)
+        self.cpu = StoppingVcpu(self.engine)
+        self.cpu.stops = frozenset((STOP, MACHINE_HANDLER, SUPERVISOR_HANDLER))
         self.state = self.cpu.state
         self.x = self.state.x
-        self._end = 0
         self.reset()
 
     def close(self) -> None:
@@ -88,11 +103,9 @@ class Bench:
         self.engine.save()
 
     def reset(self) -> None:
-        """A fresh hart in machine mode; traps go to handlers that wait."""
+        """A fresh hart in machine mode; execution ends at the trap handlers."""
         hart.reset(self.cpu, self.config, 0)
         self.state.mtvec, self.state.stvec = MACHINE_HANDLER, SUPERVISOR_HANDLER
-        for handler in (MACHINE_HANDLER, SUPERVISOR_HANDLER):
-            self.memory.write(handler, 4, WFI)
         if self.config.pmp:
             self.allow_everything()
 
@@ -108,13 +121,9 @@ class Bench:
         self.cpu.call("mode_update")
 
     def run(self, *words: int, at: int = CODE) -> None:
-        """Execute instructions from `at` on, each once; stops early at the first one that traps.
-
-        Machine code needs an end: `wfi`, and in user mode `ecall`, which leaves its traces in the trap registers.
-        """
+        """Execute instructions from `at` on, each once; ends early at the first one that traps, jumps or waits."""
         for n, word in enumerate(words):
             self.memory.write(at + 4 * n, 4, word)
-        self._end = at + 4 * len(words)
         if not self.native:
             self.state.next_pc = at
             for n in range(len(words)):
@@ -123,13 +132,14 @@ class Bench:
                 if self.state.pc != at + 4 * n + 4:
                     break
             return
-        self.memory.write(self._end, 4, ECALL if self.state.priv == U else WFI)
-        self.cpu.engine.invalidate_page(self.cpu.call("ram_host", at & -4096))
+        end = at + 4 * len(words)
+        self.memory.write(end, 4, jump(STOP - end))
+        self.engine.invalidate_page(self.cpu.call("ram_host", at & -4096))
         self.state.next_pc = at
         event = self.cpu.run()
-        assert event.kind in ("halt", "firmware"), event
-        if event.kind == "halt":
-            self.state.next_pc = self.state.pc - 4    # back to the wfi, so that both ways end at the same address
+        assert event.kind in ("stop", "halt", "firmware"), event
+        if self.state.pc == STOP:
+            self.state.next_pc = end
 
     def poll(self) -> None:
         """Look for interrupts, as machine code does between instructions when it is asked to."""
@@ -152,10 +162,8 @@ class Bench:
     @property
     def trapped(self) -> int | None:
         """Cause of the trap in whose handler the hart is, or None."""
-        s = self.state
-        if s.pc == MACHINE_HANDLER:
-            return None if (s.mcause, s.mepc) == (8, self._end) else int(s.mcause)
-        return int(s.scause) if s.pc == SUPERVISOR_HANDLER else None
+        where = {MACHINE_HANDLER: self.state.mcause, SUPERVISOR_HANDLER: self.state.scause}
+        return where.get(self.state.pc)
 
 
 class Benches:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ratite.isa.riscv import hart
 from ratite.testing.native_peer import PARK, Handles
 from tests.isa.riscv.subject import EVENTS
 
@@ -12,11 +13,8 @@ _C_EBREAK = 0x9002.to_bytes(2, "little")
 
 
 def _prepare(vcpu: Any) -> None:
-    state = vcpu.state
-    state.priv = 3
-    vcpu.call("mode_update")
-    state.mtvec, state.mstatus, state.mcause, state.mepc = PARK, 0, 0, 0
-    state.reserve_addr = (1 << 64) - 1
+    hart.reset(vcpu, vcpu.engine.arch.config, 0)
+    vcpu.state.mtvec = PARK
 
 
 def _trapped(state: Any) -> tuple[int, str]:

@@ -266,19 +266,13 @@ def test_wait(bench: Bench, lines: int, mie: int, waits: bool) -> None:
     """wfi goes on at once where an enabled interrupt is pending, whether or not it can be taken."""
     bench.state.irq_lines, bench.state.mie = lines, mie
     assert bench.cpu.call("wakeup") == int(not waits)
-    bench.memory.write(CODE, 4, WFI)
-    bench.memory.write(CODE + 4, 4, ECALL)
-    bench.state.next_pc = CODE
     if bench.native:
-        bench.engine.invalidate_page(bench.cpu.call("ram_host", CODE))
-        bench.memory.write(MACHINE_HANDLER, 4, csrrw("mie", rd=0, rs1=0))
-        bench.memory.write(MACHINE_HANDLER + 4, 4, WFI)
-        event = bench.cpu.run()
-        assert event.kind == "halt"
-        assert bench.state.pc == (CODE + 4 if waits else MACHINE_HANDLER + 8)
+        bench.run(WFI, NOP)
+        assert bench.state.pc == CODE + (4 if waits else 8)
     else:
-        event_or_none = bench.cpu.step()
-        assert (event_or_none is not None) == waits
+        bench.memory.write(CODE, 4, WFI)
+        bench.state.next_pc = CODE
+        assert (bench.cpu.step() is not None) == waits
         assert bench.state.pc == CODE + 4
     bench.state.irq_lines = 0
 
@@ -288,7 +282,6 @@ def test_rv32_trap_causes(bench32: Bench) -> None:
     state = bench32.state
     state.irq_lines, state.mie, state.mstatus, state.attention = MEIP, MEIP, MIE, 1
     state.mtvec = MACHINE_HANDLER | 1
-    bench32.memory.write(MACHINE_HANDLER + 44, 4, WFI)
     state.next_pc = CODE
     bench32.cpu.call("poll")
     state.irq_lines = 0

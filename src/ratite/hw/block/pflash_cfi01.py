@@ -73,7 +73,10 @@ class Pflash(Device, name="cfi.pflash01"):
             return
         if self.drive.size != self.size:
             raise ImageError(f"{self.label}: the image has {self.drive.size} bytes, but the flash has {self.size}")
-        self.drive.preadv([self.content.view], 0)
+        try:
+            self.drive.preadv([self.content.view], 0)
+        except OSError as error:
+            raise ImageError(f"{self.label}: the image cannot be read: {error.strerror}") from None
 
     def reset(self) -> None:
         super().reset()

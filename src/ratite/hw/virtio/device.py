@@ -7,7 +7,7 @@ A device declares its feature bits as an enum, the properties that offer them wi
 
 from __future__ import annotations
 
-from enum import IntFlag
+from enum import IntEnum
 from typing import Any, ClassVar, Protocol
 
 from ratite.hw.model import Device
@@ -18,7 +18,7 @@ BUS = "virtio-bus"
 _MOMENT = 50_000    # nanoseconds in which others get the machine's lock
 
 
-class Status(IntFlag):
+class Status(IntEnum):
     """Bits of the device status (2.1)."""
 
     ACKNOWLEDGE = 1
@@ -27,6 +27,9 @@ class Status(IntFlag):
     FEATURES_OK = 8
     NEEDS_RESET = 64
     FAILED = 128
+
+
+_DRIVER_OK = int(Status.DRIVER_OK)
 
 
 class Transport(Protocol):
@@ -59,7 +62,7 @@ class VirtioDevice(Device, bus=BUS, access=(1, 4), abstract=True):
     def setup(self) -> None:
         self.transport: Transport | None = None
         self.queues: list[Queue] = []
-        self.status = Status(0)
+        self.status = 0
         self.generation = 0
         self.broken = False
         self._set_driver_features(0)
@@ -144,7 +147,7 @@ class VirtioDevice(Device, bus=BUS, access=(1, 4), abstract=True):
         if value == 0:
             self.reset()
             return
-        new = Status(value & 0xFF) | self.status & Status.NEEDS_RESET
+        new = value & 0xFF | self.status & Status.NEEDS_RESET
         if new & ~self.status & Status.FEATURES_OK and not self._features_fit():
             self.guest_error(f"the driver's features {self.driver_features:#x} do not fit")
             new &= ~Status.FEATURES_OK
@@ -161,8 +164,7 @@ class VirtioDevice(Device, bus=BUS, access=(1, 4), abstract=True):
             self.guest_error(f"there is no queue {index}")
             return
         queue = self.queues[index]
-        legacy = self.transport is not None and self.transport.legacy
-        if queue.ready and not self.broken and (legacy or self.status & Status.DRIVER_OK):
+        if queue.ready and not self.broken and (self.status & _DRIVER_OK or self._early_driver()):
             self.handle_queue(queue)
 
     def reset_queue(self, queue: Queue) -> None:
@@ -172,19 +174,24 @@ class VirtioDevice(Device, bus=BUS, access=(1, 4), abstract=True):
     # --- the life of a device
 
     def realized(self) -> None:
+        self.memory.on_change(self._memory_changed)
         self._later = self.clock.timer(self._look_at_queues)
         self.queues = [Queue(self, index, size) for index, size in enumerate(self.make_queues())]
 
+    def _memory_changed(self) -> None:
+        for queue in self.queues:
+            queue.memory_changed()
+
     def reset(self) -> None:
         super().reset()
-        self.status, self.broken = Status(0), False
+        self.status, self.broken = 0, False
         self._set_driver_features(0)
         for queue in self.queues:
             queue.reset()
 
     def save(self) -> dict[str, Any]:
         return super().save() | {
-            "status": int(self.status),
+            "status": self.status,
             "driver_features": self.driver_features,
             "generation": self.generation,
             "broken": self.broken,
@@ -193,7 +200,7 @@ class VirtioDevice(Device, bus=BUS, access=(1, 4), abstract=True):
 
     def restore(self, saved: dict[str, Any]) -> None:
         self._set_driver_features(int(saved["driver_features"]))
-        self.status, self.generation = Status(int(saved["status"]) & 0xFF), int(saved["generation"])
+        self.status, self.generation = int(saved["status"]) & 0xFF, int(saved["generation"])
         self.broken = False
         for queue, state in zip(self.queues, saved["queues"], strict=True):
             queue.load(state)
@@ -216,6 +223,10 @@ class VirtioDevice(Device, bus=BUS, access=(1, 4), abstract=True):
         self.uses_event_idx = self.has(Feature.RING_EVENT_IDX)
         self.uses_indirect = self.has(Feature.RING_INDIRECT_DESC)
         self.uses_notify_on_empty = self.has(Feature.NOTIFY_ON_EMPTY)
+
+    def _early_driver(self) -> bool:
+        """Legacy drivers may use queues before they set DRIVER_OK."""
+        return self.transport is not None and self.transport.legacy
 
     def _features_fit(self) -> bool:
         return not self.driver_features & ~self.offered_features() and self.modern

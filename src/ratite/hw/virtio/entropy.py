@@ -24,9 +24,6 @@ class EntropySource(Protocol):
     def request(self, count: int, receive: Receive) -> None:
         """Call `receive` with 1 to `count` bytes, now or later, holding the machine's lock."""
 
-    def cancel(self) -> None:
-        """Forget the requests that wait."""
-
     def close(self) -> None:
         """Give host resources back."""
 
@@ -36,9 +33,6 @@ class BuiltinEntropy:
 
     def request(self, count: int, receive: Receive) -> None:
         receive(os.urandom(count))
-
-    def cancel(self) -> None:
-        """Nothing ever waits."""
 
     def close(self) -> None:
         """There is nothing to close."""
@@ -65,14 +59,10 @@ class FileEntropy:
         if len(self._waiting) == 1:
             self._serve()
 
-    def cancel(self) -> None:
+    def close(self) -> None:
         self._waiting.clear()
         if self._fd >= 0:
             self._loop.forget(self._fd)
-
-    def close(self) -> None:
-        self.cancel()
-        if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
 

@@ -22,6 +22,7 @@ from ratite.errors import MemoryAccessError
 
 if TYPE_CHECKING:
     from ratite.hw.virtio.device import VirtioDevice
+    from ratite.memory.space import Region
 
 MAX_SIZE = 1024           # descriptors of a queue, and of a chain
 _DESCRIPTOR = struct.Struct("<QIHH")
@@ -116,6 +117,7 @@ class Queue:
         self.signalled_valid = self._pushed = False
         self.notifications = True
         self._desc = self._avail = self._used = self._elements = memoryview(b"")
+        self._ram: Region | None = None    # where the rings are, and most buffers
 
     def start(self) -> None:
         """Begin with the rings where the guest put them. Fails the device when they are not in RAM."""
@@ -135,11 +137,20 @@ class Queue:
         self._desc = memory.dma_view(self.desc, 16 * size, write=False)
         self._avail = memory.dma_view(self.avail, 6 + 2 * size, write=False).cast("H")
         used = memory.dma_view(self.used, 6 + 8 * size)
+        self._ram = memory.find(self.used)
         self._used = used.cast("H")
         self._elements = used[4 : 4 + 8 * size].cast("I")
         self._mask = size - 1
         self._used_event = 2 + size         # in avail: when the guest wants to hear of used buffers
         self._avail_event = 2 + 4 * size    # in used: when the device wants to hear of available buffers
+
+    def memory_changed(self) -> None:
+        """The memory map is another one: find the rings again."""
+        if self.ready:
+            try:
+                self._map()
+            except (QueueError, MemoryAccessError) as error:
+                self.device.fail(f"queue {self.index}: {error}")
 
     # --- for the device
 
@@ -194,24 +205,20 @@ class Queue:
         if not self.ready:
             return
         note = self.device.memory.note_write
-        left = written
         for address, view in zip(chain.targets, chain.writable, strict=True):
-            if left <= 0:
-                break
-            note(address, min(left, len(view)))
-            left -= len(view)
+            note(address, len(view))
         self._pushed = True
         slot = self.used_index & self._mask
         self._elements[2 * slot] = chain.head
         self._elements[2 * slot + 1] = written
         self.used_index = (self.used_index + 1) & 0xFFFF
         self._used[_INDEX] = self.used_index
-        note(self.used, 4 + 8 * self.size)
 
     def notify(self) -> None:
         """Interrupt the guest for what was pushed since the last time, if it wants that."""
         if self._pushed and self.ready:
             self._pushed = False
+            self.device.memory.note_write(self.used, 4 + 8 * self.size)
             if self._wants_interrupt():
                 self.device.interrupt()
 
@@ -269,19 +276,19 @@ class Queue:
         if flags & _INDIRECT:
             table, count = self._indirect_table(address, length, flags)
             address, length, flags, following = _DESCRIPTOR.unpack_from(table, 0)
-        view = self.device.memory.dma_view
         for _ in range(count):
             if flags & _INDIRECT:
                 raise QueueError("an indirect descriptor is not alone")
             if not length:
                 raise QueueError("a buffer has no bytes")
+            view = self._view(address, length, flags & _WRITE)
             if flags & _WRITE:
-                chain.writable.append(view(address, length))
+                chain.writable.append(view)
                 chain.targets.append(address)
             elif chain.writable:
                 raise QueueError("a buffer to read follows one to write")
             else:
-                chain.readable.append(view(address, length, write=False))
+                chain.readable.append(view)
             if not flags & _NEXT:
                 return chain
             if following >= count:
@@ -289,12 +296,20 @@ class Queue:
             address, length, flags, following = _DESCRIPTOR.unpack_from(table, 16 * following)
         raise QueueError("the descriptors form a loop")
 
+    def _view(self, address: int, length: int, write: int) -> memoryview:
+        """A buffer, which is mostly in the same RAM as the rings."""
+        ram = self._ram
+        if ram is not None and ram.base <= address and address + length <= ram.end:
+            start = address - ram.base
+            return ram.memory[start : start + length]
+        return self.device.memory.dma_view(address, length, write=bool(write))
+
     def _indirect_table(self, address: int, length: int, flags: int) -> tuple[memoryview, int]:
         if flags & _NEXT or not self.device.uses_indirect:
             raise QueueError("an indirect descriptor where none is allowed")
         if not length or length & 15 or length > 16 * MAX_SIZE:
             raise QueueError(f"an indirect table of {length} bytes")
-        return self.device.memory.dma_view(address, length, write=False), length >> 4
+        return self._view(address, length, 0), length >> 4
 
     # --- saved state
 

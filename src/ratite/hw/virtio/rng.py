@@ -36,12 +36,12 @@ class VirtioRng(VirtioDevice, name="virtio-rng-device", size=0):
         self.source: EntropySource = self.rng or BuiltinEntropy()
         self.quota = self.max_bytes
         self._timer: Timer = self.clock.timer(self._new_period)
-        self._asked = self._serving = False
+        self._ticket: object = None    # of the request that the source has
+        self._serving = False
 
     def reset(self) -> None:
         super().reset()
-        self.source.cancel()
-        self._asked = False
+        self._ticket = None
 
     def loaded(self) -> None:
         super().loaded()
@@ -52,15 +52,20 @@ class VirtioRng(VirtioDevice, name="virtio-rng-device", size=0):
         self._serving = True    # a source that answers at once must not call us again for each buffer
         for chain in queue.take():
             queue.unpop()    # it is popped when the bytes are there
-            if self._asked or self.quota <= 0:
+            if self._ticket is not None or self.quota <= 0:
                 break
-            self._asked = True
-            self.source.request(min(chain.room, self.quota, _LARGEST) or 1, self._receive)
+            self._request(min(chain.room, self.quota, _LARGEST) or 1)
         self._serving = False
         self._limit()
 
-    def _receive(self, data: bytes) -> None:
-        self._asked = False
+    def _request(self, count: int) -> None:
+        self._ticket = ticket = object()
+        self.source.request(count, lambda data: self._receive(ticket, data))
+
+    def _receive(self, ticket: object, data: bytes) -> None:
+        if ticket is not self._ticket:    # asked for before a reset
+            return
+        self._ticket = None
         queue = self.queues[0]
         if (chain := queue.pop()) is not None:
             self.quota -= len(data)

@@ -169,7 +169,9 @@ _MIRRORED = bytes(sum(1 << 4 - n for n in range(5) if flags >> n & 1) for flags 
 
 
 def _fcsr(state: Registers) -> int:
-    return int(state.frm) << 5 | _MIRRORED[state.fp_flags & 31]
+    frm: int = state.frm
+    flags: int = state.fp_flags
+    return frm << 5 | _MIRRORED[flags & 31]
 
 
 def _set_fcsr(vcpu: Vcpu, value: int) -> None:

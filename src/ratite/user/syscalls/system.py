@@ -6,7 +6,7 @@ from errno import ENOSYS
 
 from ratite.user.host import quick
 from ratite.user.structs import HOST_LAYOUTS
-from ratite.user.table import Ptr, Size, UInt, forward, syscall
+from ratite.user.table import Int, Ptr, Size, UInt, forward, syscall
 from ratite.user.thread import Thread
 
 _NAME = 65    # bytes of each field of utsname
@@ -55,6 +55,12 @@ def getrandom(t: Thread, buffer: Ptr, size: Size, flags: UInt) -> int:
 @syscall
 def riscv_hwprobe(t: Thread, pairs: Ptr, count: Size, cpus: Size, mask: Ptr, flags: UInt) -> int:
     """Tell about CPU features: absent, as in kernels before 6.4; programs go by AT_HWCAP then."""
+    return -ENOSYS
+
+
+@syscall
+def rseq(t: Thread, area: Ptr, size: UInt, flags: Int, signature: UInt) -> int:
+    """Restartable sequences: absent, as in kernels before 4.18 or built without them; C libraries ask and go on."""
     return -ENOSYS
 
 

@@ -7,7 +7,7 @@
     rr      add, 0, 0, 0
     rr      add, 1, -1, 0
     rr      add, 3, 7, 10
-    rr      add, -2147483648, -1, -2147483648 - 1 & ~0
+    rr      add, 0x7fffffff, -0x7fffffff, 0
     rr      sub, 0, 0, 0
     rr      sub, 3, 7, -4
     rr      sub, 0, -2147483648, 2147483648
@@ -79,6 +79,8 @@
     expect  a1, 4096
 
 # --- jumps
+    .option push
+    .option norvc                           # offsets below count in words
     case
     jal     ra, 2f
 1:  j       failed
@@ -97,6 +99,7 @@
     jal     x0, 7f
     j       failed
 7:
+    .option pop
 
 # --- branches: taken or not, forwards and backwards
     .macro  branch op, a, b, taken
@@ -149,13 +152,13 @@
     read    lh, 0, 0x2211
     read    lh, -8, -257
     read    lhu, -8, 0xfeff
-    read    lh, -7, -770                    # misaligned
+    read    lh, -7, -514                    # misaligned
     read    lw, 0, 0x44332211
     read    lw, -8, -0x03020101
-    read    lw, -6, -0x3ddee04 + 0x1abcabff * 0
+    read    lw, -6, -0x05040303
 #if __riscv_xlen == 64
     read    lwu, -8, 0xfcfdfeff
-    read    ld, 0, 0x7766554433221100 + 0x11 * 0x0111111111111111
+    read    ld, 0, 0x8877665544332211
     read    ld, -3, 0x5544332211f8f9fa
 #endif
 

@@ -1,0 +1,82 @@
+"""C programs under Ratite, compared line by line with the same source compiled for the host and run by its kernel.
+
+qemu-riscv64 runs them too; where it differs from Linux is listed here, with the reason.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.user.cross import HOST_CC, QEMU, RISCV_CC, needs_host_cc, needs_qemu, needs_riscv_cc
+
+PROGRAMS = Path(__file__).parent / "programs"
+NAMES = sorted(path.stem for path in PROGRAMS.glob("*.c"))
+RATITE = [sys.executable, "-c", "import sys; from ratite.cli.user import riscv64; sys.exit(riscv64())"]
+SOURCES = Path(__file__).parents[2] / "src"
+SECONDS = 300    # the first run on a machine compiles stencils
+
+# Lines of qemu-riscv64 7.2 that are not Linux's, by how they begin.
+QEMU_DIFFERS = {
+    "files": {"ioctl(fd, 0x12345678": "unknown ioctls are ENOSYS there"},
+    "memory": {"(long)anonymous(a + 3 * PAGE, 1, MAP_FIXED_NOREPLACE)": "the flag is dropped",
+               "madvise(a, PAGE, 12345)": "advice is not checked",
+               'lines_with("[heap]")': "the heap has no name in maps"},
+}
+# It can not start another guest program by itself (execve of /proc/self/exe), which these programs are about.
+QEMU_CAN_NOT = {"process", "threads"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("programs")
+
+
+def build(compiler: str | None, name: str, out: Path, *flags: str) -> Path:
+    assert compiler is not None
+    if not out.exists():
+        out.parent.mkdir(exist_ok=True)
+        subprocess.run([compiler, "-O1", "-w", "-pthread", *flags, str(PROGRAMS / f"{name}.c"), "-o", str(out)],
+                       check=True)
+    return out
+
+
+def run(command: list[str], folder: Path) -> list[str]:
+    environment = {**os.environ, "PYTHONPATH": str(SOURCES)}
+    done = subprocess.run(command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, timeout=SECONDS, text=True)
+    return [*done.stdout.splitlines(), f"exit status {done.returncode}"]
+
+
+def native(name: str, folder: Path) -> list[str]:
+    program = build(HOST_CC, name, folder / "host" / name)
+    return run([str(program)], program.parent)
+
+
+@needs_riscv_cc
+@needs_host_cc
+@pytest.mark.parametrize("linking", ["static", "dynamic"])
+@pytest.mark.parametrize("name", NAMES)
+def test_as_on_linux(name: str, linking: str, folder: Path) -> None:
+    """Ratite's run prints what the host's kernel makes the program print."""
+    program = build(RISCV_CC, name, folder / linking / name, *(["-static"] if linking == "static" else []))
+    assert run([*RATITE, str(program)], program.parent) == native(name, folder)
+
+
+@needs_qemu
+@needs_riscv_cc
+@needs_host_cc
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in QEMU_CAN_NOT])
+def test_the_oracles_agree(name: str, folder: Path) -> None:
+    """qemu-riscv64 prints the same, but for the lines that are known."""
+    program = build(RISCV_CC, name, folder / "static" / name, "-static")
+    assert QEMU is not None
+    known = tuple(QEMU_DIFFERS.get(name, {}))
+    theirs, linux = run([QEMU, str(program)], program.parent), native(name, folder)
+    assert len(theirs) == len(linux)
+    for mine, other in zip(linux, theirs, strict=True):
+        assert mine == other or (known and mine.startswith(known))
