@@ -34,6 +34,8 @@ def main() -> None:
     environments = [os.environ | {"HELLO": hello, "RUN": run} for run in ("", arguments.peer)]
     names = measure.chosen(commands, arguments.only)
     samples: dict[tuple[str, int], list[float]] = {}
+    for name in names:    # fill the caches
+        measure.run(commands[name][0], environments[0])
     for number in range(arguments.rounds):
         print(f"round {number + 1} of {arguments.rounds}", file=sys.stderr)
         for name in names:

@@ -39,7 +39,7 @@ LAYERS: dict[str, set[str]] = {
     "block": {"chardev"},
     "net": {"chardev"},
     "hw": {"memory", "chardev", "block", "net"},
-    "boards": {"hw", "memory", "isa"},
+    "boards": {"hw", "memory", "isa", "cpu"},
     "user": {"cpu", "isa", "isa.arch"},
     "fetch": set(),
     "guests": set(),

@@ -92,7 +92,7 @@ def test_real_interface(bench: NetBench, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ("fd=99", "file descriptor 99: Bad file descriptor"),
+        ("fd=99999", "file descriptor 99999: Bad file descriptor"),
         ("fd=3,ifname=x", "goes without ifname"),
         ("vhost=on", "vhost=on is not supported"),
         ("br=br0", "br: bridging is not supported"),

@@ -114,7 +114,7 @@ class Drive:
         self.name, self.image, self.options = name, image, options
         self.write_through = options.cache.write_through
         self.user = ""    # the device that has it
-        self._jobs = Jobs(pool)
+        self._jobs, self._lock = Jobs(pool), pool.machine_lock
 
     @property
     def size(self) -> int:
@@ -174,7 +174,8 @@ class Drive:
 
     def close(self) -> None:
         """Finish what is under way, flush, and close the image."""
-        self.drain()
+        with self._lock:
+            self.drain()
         if not self.readonly and self.options.cache is not Cache.UNSAFE:
             try:
                 self.image.flush()

@@ -568,6 +568,55 @@ ask:
 """
 
 
+def _faults(arch: Arch) -> str:
+    """User mode: the handler of host faults. One in generated code becomes an exit with the state of that very instruction; what is not is
+    passed to the handler there was before. `code_range` is {start, end, handler before, signal(2)}."""
+    if not arch.user:
+        return ""
+    t = _Template(arch)
+    return f"""
+@code_range = external global [4 x i64]
+define void @on_fault(i32 %sig, ptr %info, ptr %uc) nounwind {{
+{_ptr("ripp", host.UC_RIP, "%uc")} %rip = load i64, ptr %ripp
+ %lo = load i64, ptr @code_range
+{_ptr("hip", 8, "@code_range")} %hi = load i64, ptr %hip
+ %a = icmp uge i64 %rip, %lo
+ %b = icmp ult i64 %rip, %hi
+ %ours = and i1 %a, %b
+ br i1 %ours, label %guest, label %other
+guest:
+{_ptr("envp", host.UC_STATE, "%uc")} %env = load ptr, ptr %envp
+{_ptr("cp", 8, "%info")}{_ptr("ap", 16, "%info")} %code = load i32, ptr %cp
+ %addr = load i64, ptr %ap
+ %code64 = sext i32 %code to i64
+ %sig64 = zext i32 %sig to i64
+ %shifted = shl i64 %sig64, 32
+ %low = and i64 %code64, 4294967295
+ %both = or i64 %shifted, %low
+{_ptr("tc", t.at("trap_cause"))} store i64 %both, ptr %tc
+{_ptr("tv", t.at("trap_value"))} store i64 %addr, ptr %tv
+{_ptr("fp", t.at("fault_pc"))} store i64 %rip, ptr %fp
+{_ptr("rs", t.at("reason"))} store i64 {Exit.FAULT}, ptr %rs
+{_ptr("spp", t.at("stack_pointer"))} %sp = load i64, ptr %spp
+{_ptr("rspp", host.UC_RSP, "%uc")} store i64 %sp, ptr %rspp
+ store i64 ptrtoint (ptr @leave to i64), ptr %ripp
+ ret void
+other:
+{_ptr("oldp", 16, "@code_range")} %old = load ptr, ptr %oldp
+ %n = ptrtoint ptr %old to i64
+ %plain = icmp ule i64 %n, 1
+ br i1 %plain, label %die, label %chain
+chain:
+ call void %old(i32 %sig, ptr %info, ptr %uc)
+ ret void
+die:
+{_ptr("sigp", 24, "@code_range")} %signal = load ptr, ptr %sigp
+ %u = call ptr %signal(i32 %sig, ptr null)
+ ret void
+}}
+"""
+
+
 #: Functions that helpers may call, defined here.
 _OWN = ("ram_host", "tlb_insert", "tlb_large", "tlb_flush", "tlb_flush_page", "mode_changed", "time_ns")
 
@@ -575,7 +624,7 @@ _OWN = ("ram_host", "tlb_insert", "tlb_large", "tlb_flush", "tlb_flush_page", "m
 def runtime_text(arch: Arch) -> str:
     """The LLVM module of the engine and of the ISA's helpers."""
     parts = [f'target triple = "{host.TRIPLE}"\n', METADATA, host.FP_DECLARATIONS, "declare ptr @llvm.addressofreturnaddress.p0()\n"]
-    parts += [_entering(arch), _dispatch(arch), _find_entry(arch), _fetch_is(arch), _raising(arch), _flushing(arch), _memory(arch)]
+    parts += [_entering(arch), _dispatch(arch), _find_entry(arch), _fetch_is(arch), _raising(arch), _flushing(arch), _memory(arch), _faults(arch)]
     if not arch.user:
         parts += [_miss(arch, False), _miss(arch, True)]
     declarations: set[str] = set()

@@ -81,6 +81,10 @@ class Engine:
         self._flags: dict[int, HostBuffer] = {}
         self._rows: list[tuple[int, int, int, memoryview]] = []  # host start, host end, pages' flags
         self.invalidations = 0
+        if user is not None:
+            from ratite.cpu.faults import catch_faults
+
+            catch_faults(self)
         if space is not None:
             space.on_change(self._map_changed)
             space.on_ram_write(self._dma_wrote, self._holds_code)
@@ -88,7 +92,7 @@ class Engine:
 
     def _load_runtime(self) -> dict[str, int]:
         memset = ctypes.cast(ctypes.memset, ctypes.c_void_p).value or 0
-        symbols = {"memset": self.memory.put(_thunk(memset))}
+        symbols = {"memset": self.memory.put(_thunk(memset)), "code_range": self.memory.put(bytes(32))}
         symbols |= self.memory.load(Object(self.library.get_runtime()), symbols)
         return symbols
 

@@ -105,6 +105,10 @@ class Translator:
         memo = self.memos[page.key[2]]
         while True:
             plan = _Plan()
+            try:
+                memo.goto()  # branches out of the page will need it
+            except Missing as m:
+                plan.missing.append(m)
             self._choose(page, offset, memo, plan)
             if not plan.missing:
                 break
@@ -166,10 +170,8 @@ class Translator:
 
     def _go_on(self, at: int, memo: Memo, plan: _Plan) -> None:
         """A jump to code that exists or lies in another page."""
-        try:
+        if not plan.missing:
             plan.add(memo.goto(), at, _GOTO)
-        except Missing as m:
-            plan.missing.append(m)
 
     def _straddle(self, page: CodePage, at: int, memo: Memo, plan: _Plan) -> None:
         """An instruction whose second half lies in the next page: checked at run time that it still does."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,7 @@ BASE = 4096
 class Event:
     """Why `run` came back.
 
-    kind: "trap" (an exception in user mode: cause, value), "fault" (a host fault in user mode: value is the guest address, signo and code as
+    kind: "syscall" (in user mode; the pc is at the instruction), "trap" (another exception in user mode: cause, value), "fault" (a host fault in user mode: value is the guest address, signo and code as
     in siginfo), "interrupt" (kicked), "halt" (waiting for an interrupt), "firmware" (a call to firmware that Ratite provides), "sync".
     """
 
@@ -193,6 +194,19 @@ class Vcpu:
         other.hooks = self.hooks
         return other
 
+    @property
+    def interrupt_address(self) -> int:
+        """Host address of the byte that makes `run` return when it is not zero; for signal handlers in native code."""
+        return self.env + self.engine.arch.layout.slots["host_attention"].offset
+
+    def fork_lock(self) -> AbstractContextManager[Any]:
+        """To be held while the process forks, so that the child finds the engine's tables in order."""
+        return self.engine.lock
+
+    def finish(self) -> None:
+        """The process ends: keep what the next one can use."""
+        self.engine.save()
+
     def close(self) -> None:
         """Leave the engine."""
         self.engine.vcpus.remove(self)
@@ -234,7 +248,9 @@ class Vcpu:
         if reason in self.hooks:
             return self.hooks[reason](self)
         if reason == Exit.TRAP:
-            return Event("trap", int(self.state.trap_cause), int(self.state.trap_value))
+            return self.trap(int(self.state.trap_cause), int(self.state.trap_value))
+        if reason == Exit.FAULT:
+            return self._host_fault()
         if reason == Exit.HALT:
             return Event("halt")
         if reason == Exit.CODE_SYNC:
@@ -247,7 +263,7 @@ class Vcpu:
     def trap(self, cause: int, value: int) -> Event | None:
         """Deliver an exception at next_pc."""
         if self.engine.user is not None:
-            return Event("trap", cause, value)
+            return Event("syscall" if cause == self.engine.arch.syscall_cause else "trap", cause, value)
         if log.enabled("int"):
             log.write("int", f"trap cause {cause} at {self.state.pc:#x} value {value:#x}")
         self.call("take_trap", cause & self._mask, value & self._mask)
@@ -263,6 +279,17 @@ class Vcpu:
             result: Any = word if own or helper is None else {8: ctypes.c_uint8, 32: ctypes.c_uint32}.get(helper.result(self.engine.arch.word), ctypes.c_uint64)
             f = self._natives[name] = self.engine.function(name, result, ctypes.c_void_p, *[word] * len(args))
         return f(self.env, *args)
+
+    def _host_fault(self) -> Event:
+        """The host refused an access of generated code (user mode)."""
+        found = self.engine.translator.locate(int(self.state.fault_pc))
+        assert found is not None and self.engine.user is not None, "a fault outside translated code"
+        self.state.pc = found[1]
+        both, address = int(self.state.trap_cause), int(self.state.trap_value)
+        code = both & 0xFFFFFFFF
+        return Event(
+            "fault", 0, (address - self.engine.user.base) & self._mask, both >> 32, code - (1 << 32) if code >> 31 else code
+        )
 
     # --- translation ----------------------------------------------------------------------------------------------------------------
     def page_key(self, pc: int) -> tuple[int, int, int] | None:

@@ -33,7 +33,8 @@ class Arch:
     privilege modes that the decoder tells apart. mmu_modes: number of translation caches. helpers: native helpers by name; a system
     needs `mmu_fill(va, access)`, `take_trap(cause, value)` and `poll()`. long: for every first 16-bit unit of an instruction, how many units it
     has (a table of 65,536 bytes). illegal: the pseudo-instruction, with the instruction word as its operand, for words that mean nothing.
-    fetch_fault, access_faults: exceptions for memory that nothing answers (fetch; load, store, fetch). check_access: asked, with the vCPU,
+    fetch_fault, access_faults: exceptions for memory that nothing answers (fetch; load, store, fetch). syscall_cause: the exception
+    by which a user program calls its system. check_access: asked, with the vCPU,
     physical address, size and kind, where the page walk can not decide for a whole page.
     """
 
@@ -49,6 +50,7 @@ class Arch:
     illegal: Insn
     fetch_fault: int = 1
     access_faults: tuple[int, int, int] = (5, 7, 1)
+    syscall_cause: int = 8
     check_access: Callable[[Any, int, int, int], bool] | None = None
     helpers: dict[str, Native] = field(default_factory=dict)
     register_name: Callable[[str, int], str] = lambda file, n: f"{file}{n}"

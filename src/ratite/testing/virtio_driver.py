@@ -47,6 +47,10 @@ class VirtioBench(Generic[D]):
         self._make, self._legacy = make, legacy
         self._put()
 
+    def close(self) -> None:
+        """Give the RAM back."""
+        self.ram.close()
+
     def request_shutdown(self, status: int = 0) -> None:
         """No virtio device asks for this."""
         raise AssertionError("a virtio device asked for power-off")
@@ -206,7 +210,7 @@ class DriverQueue:
 
     def _place(self) -> None:
         self.desc, self.avail, self.used_ring = (
-            self.driver.allocate(size, 16) for size in (16 * self.size, 6 + 2 * self.size, 6 + 8 * self.size)
+            self._rings(size, 16) for size in (16 * self.size, 6 + 2 * self.size, 6 + 8 * self.size)
         )
         for register, address in zip(_QUEUE_ADDRESSES, (self.desc, self.avail, self.used_ring), strict=True):
             self.driver.write(register, address & 0xFFFF_FFFF)
@@ -216,7 +220,7 @@ class DriverQueue:
 
     def _place_legacy(self) -> None:
         rings = align_up(16 * self.size + 6 + 2 * self.size, _PAGE)
-        self.desc = self.driver.allocate(rings + align_up(6 + 8 * self.size, _PAGE), _PAGE)
+        self.desc = self._rings(rings + align_up(6 + 8 * self.size, _PAGE), _PAGE)
         self.avail, self.used_ring = self.desc + 16 * self.size, self.desc + rings
         self.driver.write(0x28, _PAGE)
         self.driver.write(0x3C, _PAGE)
@@ -292,6 +296,11 @@ class DriverQueue:
         self.memory.dma_write(self.avail, struct.pack("<H", not wanted))
 
     # --- inside
+
+    def _rings(self, size: int, align: int) -> int:
+        address = self.driver.allocate(size, align)
+        self.memory.dma_write(address, bytes(size))
+        return address
 
     def _wants_kick(self) -> bool:
         if self.event_idx:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TypeVar
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import pytest
 
@@ -20,10 +20,12 @@ class Way:
 
     legacy: bool
     restored: bool
+    benches: list[VirtioBench[Any]] = field(default_factory=list)
 
     def bench(self, make: Callable[[], D]) -> tuple[VirtioBench[D], VirtioDriver]:
         """A bench with a device, and its driver."""
         bench = VirtioBench(make, legacy=self.legacy)
+        self.benches.append(bench)
         return bench, VirtioDriver.on(bench)
 
     def pause(self, bench: VirtioBench[D]) -> D:
@@ -34,26 +36,30 @@ class Way:
         return bench.device
 
 
-WAYS = {
-    f"{'v1' if legacy else 'v2'}-{'restored' if restored else 'fresh'}": Way(legacy, restored)
-    for legacy in (True, False)
-    for restored in (False, True)
-}
+LEGACY = ["v1-fresh", "v1-restored"]
+MODERN = ["v2-fresh", "v2-restored"]
 
 
-@pytest.fixture(params=list(WAYS))
-def way(request: pytest.FixtureRequest) -> Way:
+def make_way(name: str) -> Iterator[Way]:
+    way = Way("v1" in name, "restored" in name)
+    yield way
+    for bench in way.benches:
+        bench.close()
+
+
+@pytest.fixture(params=LEGACY + MODERN)
+def way(request: pytest.FixtureRequest) -> Iterator[Way]:
     """All four."""
-    return WAYS[request.param]
+    yield from make_way(request.param)
 
 
-@pytest.fixture(params=[name for name in WAYS if WAYS[name].legacy])
-def legacy_way(request: pytest.FixtureRequest) -> Way:
+@pytest.fixture(params=LEGACY)
+def legacy_way(request: pytest.FixtureRequest) -> Iterator[Way]:
     """For what only version 1 has."""
-    return WAYS[request.param]
+    yield from make_way(request.param)
 
 
-@pytest.fixture(params=[name for name in WAYS if not WAYS[name].legacy])
-def modern_way(request: pytest.FixtureRequest) -> Way:
+@pytest.fixture(params=MODERN)
+def modern_way(request: pytest.FixtureRequest) -> Iterator[Way]:
     """For what only version 2 has."""
-    return WAYS[request.param]
+    yield from make_way(request.param)

@@ -1,4 +1,4 @@
-"""QEMU's devices, without a CPU, as an outside oracle: the guest's memory and registers over its qtest protocol."""
+"""QEMU's devices, with its CPU asleep, as an outside oracle: memory and registers over its qtest protocol."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 QEMU = shutil.which("qemu-system-riscv64")
 SLOT = 0x1000_1000
 RAM, RAM_SIZE = 0x8000_0000, 16 << 20
+WFI_LOOP = bytes.fromhex("73005010 6ff0dfff")    # wfi; j -4
 TRIES = 20_000    # looks at a ring before QEMU has surely answered
 
 
@@ -22,18 +23,29 @@ class QtestMemory:
         listener.bind(str(folder / "qtest"))
         listener.listen()
         listener.settimeout(30)
-        command = [QEMU, "-M", "virt", "-accel", "qtest", "-m", str(RAM_SIZE >> 20), "-display", "none", "-nodefaults"]
+        command = [QEMU, "-M", "virt", "-S", "-m", str(RAM_SIZE >> 20)]
+        command += ["-bios", "none", "-display", "none", "-nodefaults", "-monitor", "stdio"]
         command += ["-qtest", f"unix:{folder}/qtest", "-qtest-log", "none", "-global"]
         command += [f"virtio-mmio.force-legacy={'on' if legacy else 'off'}", *options]
-        self._process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         self._connection, _ = listener.accept()
         self._connection.settimeout(30)
         self._answers = self._connection.makefile("r")
         listener.close()
+        self._let_it_run()
+
+    def _let_it_run(self) -> None:
+        """Some devices do nothing while the machine is paused, so its CPU gets an endless sleep as its program."""
+        self.dma_write(RAM, WFI_LOOP)
+        assert self._process.stdin is not None
+        self._process.stdin.write(b"cont\n")
+        self._process.stdin.flush()
 
     def close(self) -> None:
         self._process.kill()
-        self._process.wait()
+        self._process.communicate()
         self._answers.close()
         self._connection.close()
 

@@ -28,8 +28,9 @@ pytestmark = pytest.mark.skipif(QEMU is None, reason="qemu-system-riscv64 is not
 
 Story = Callable[[VirtioDriver], Any]
 
-NET_OFFLOADS = sum(1 << bit for bit in (0, 1, 2, 7, 8, 9, 10, 11, 12, 13, 14, 21))    # checksum, segmentation, announce
-BLK_MISSING = 0
+NET_OFFLOADS = sum(1 << bit for bit in (0, 1, 2, 6, 7, 8, 9, 10, 11, 12, 13, 14, 21))    # and announcements
+BLK_IGNORED = 1 << 7 | 1 << 27    # legacy: QEMU shows SCSI, which it does not do, and hides ANY_LAYOUT
+MAC = "52:54:00:00:00:11"
 MISSING_ANYWHERE = 1 << 30    # legacy QEMU devices show BAD_FEATURE there
 
 
@@ -44,11 +45,14 @@ class Pair:
     def compare(self, options: list[str], make: Callable[[], VirtioDevice], story: Story) -> None:
         theirs = QtestMemory(self.folder, *options, legacy=self.legacy)
         try:
-            expected = story(VirtioDriver(theirs, SLOT, RAM, RAM_SIZE))
+            expected = story(VirtioDriver(theirs, SLOT, RAM + 4096, RAM_SIZE - 4096))
         finally:
             theirs.close()
         bench = VirtioBench(make, legacy=self.legacy, ram_size=RAM_SIZE)
-        assert story(VirtioDriver.on(bench)) == expected
+        try:
+            assert story(VirtioDriver.on(bench)) == expected
+        finally:
+            bench.close()
 
     def drive(self, name: str, options: str) -> Any:
         return self.drives.add(f"file={self.folder}/{name},format=raw,if=none,id={name}{options}")
@@ -94,7 +98,7 @@ def test_disk(pair: Pair, drive: str, device: str) -> None:
         (0, 4096, b"", [512]), (0, 1 << 40, b"", [512]), (0, (1 << 64) - 1, b"", [512]), (0, 1, b"", [100]),
         (1, 8, b"w" * 4096, []), (1, 4096, b"w" * 512, []), (1, 3, b"w" * 100, []), (0, 8, b"", [4096]),
         (4, 0, b"", []), (4, 99, b"", []), (8, 0, b"", [20]), (8, 0, b"", [8]), (8, 0, b"", [30]),
-        (2, 0, b"", [512]), (99, 0, b"", [16]),
+        (99, 0, b"", [16]),
         (11, 0, struct.pack("<QII", 8, 8, 0), []), (11, 0, struct.pack("<QII", 8, 8, 1), []),
         (11, 0, struct.pack("<QII", 4096, 8, 0), []), (11, 0, struct.pack("<QII", 0, 80, 0), []),
         (13, 0, struct.pack("<QII", 16, 8, 0), []), (13, 0, struct.pack("<QII", 16, 8, 1), []),
@@ -102,10 +106,15 @@ def test_disk(pair: Pair, drive: str, device: str) -> None:
         (13, 0, struct.pack("<QII", 0, 160, 0), []), (0, 16, b"", [4096]),
     ]
 
+    lenient = "readonly" in drive or "discard=off" in device    # there QEMU does what the specification forbids
+
     def story(driver: VirtioDriver) -> Any:
-        told: list[Any] = [identity(driver, 60, BLK_MISSING)]
+        config_size = 36 if "discard=off" in device else 57    # QEMU's ends with the last field in use
+        told: list[Any] = [identity(driver, config_size, BLK_IGNORED if driver.legacy else 0)]
         (queue,) = driver.start(queues=[0], size=16)
         for kind, sector, data, room in requests:
+            if kind in (11, 13) and lenient:
+                continue
             header = struct.pack("<IIQ", kind, 0, sector)
             used = queue.request([header, data] if data else [header], [*room, 1], tries=TRIES)
             status = used.data[-1]
@@ -124,7 +133,7 @@ def test_disk(pair: Pair, drive: str, device: str) -> None:
     assert (pair.folder / "ours").read_bytes() == (pair.folder / "theirs").read_bytes()
 
 
-@pytest.mark.parametrize("device", ["mac=52:54:00:00:00:11", "mac=52:54:00:00:00:11,host_mtu=1400,speed=1000,duplex=full"])
+@pytest.mark.parametrize("device", [f"mac={MAC}", f"mac={MAC},host_mtu=1400,speed=1000,duplex=full"])
 def test_network_card(pair: Pair, device: str) -> None:
     """Description, control commands, and what happens to frames that are sent."""
     commands = [
@@ -135,7 +144,7 @@ def test_network_card(pair: Pair, device: str) -> None:
     ]
 
     def story(driver: VirtioDriver) -> Any:
-        told: list[Any] = [identity(driver, 12 if driver.legacy else 17, NET_OFFLOADS)]
+        told: list[Any] = [identity(driver, 17 if "speed" in device and not driver.legacy else 8, NET_OFFLOADS)]
         _, tx, control = driver.start(~NET_OFFLOADS, queues=[0, 1, 2], size=64)
         for group, number, data in commands:
             parts = [bytes([group, number]), data] if data else [bytes([group, number])]
@@ -183,9 +192,11 @@ def test_serial_ports(pair: Pair) -> None:
 
         def tell(port: int, event: int, value: int) -> None:
             control_out.request([struct.pack("<IHH", port, event, value)], tries=TRIES)
-            told.extend((used.length, used.data[: used.length].rstrip(b"\0")) for used in control_in.used())
+            messages = [used.data[: used.length] for used in control_in.used()]
+            told.extend(message[:8] + message[8:].rstrip(b"\0") for message in messages)    # QEMU ends names with a NUL
 
-        for port, event, value in ((0, 0, 1), (0, 3, 1), (1, 3, 1), (0, 6, 1), (1, 6, 1), (4, 3, 1), (0, 42, 1), (1, 6, 0)):
+        messages = (0, 0, 1), (0, 3, 1), (1, 3, 1), (0, 6, 1), (1, 6, 1), (4, 3, 1), (0, 42, 1), (1, 6, 0)
+        for port, event, value in messages:
             told.append((port, event, value))
             tell(port, event, value)
         told.append(queues[1].request([b"hello"], tries=TRIES).length)
@@ -205,7 +216,7 @@ def test_serial_ports(pair: Pair) -> None:
 def test_entropy(pair: Pair) -> None:
     """Description, and lengths of answers."""
     def story(driver: VirtioDriver) -> Any:
-        told: list[Any] = [identity(driver, 4)]
+        told: list[Any] = [identity(driver, 0)]
         (queue,) = driver.start(queues=[0])
         told += [queue.request(room=room, tries=TRIES).length for room in ([8], [1, 2, 3], [4096])]
         return told

@@ -135,7 +135,7 @@ def test_configuration(way: Way, path: Path) -> None:
     disk.pause()
     assert config(0, 8) == SECTORS
     assert config(12, 4) == 62
-    assert (config(16, 2), config(18, 1), config(19, 1)) == (2, 16, 63)
+    assert (config(16, 2), config(18, 1), config(19, 1)) == (2, 16, 62)
     assert (config(20, 4), config(24, 1), config(26, 2), config(28, 4)) == (1024, 2, 4, 64)
     assert config(32, 1) == 1
     assert (config(34, 2), config(36, 4), config(40, 4), config(44, 4)) == (1, 100, 1, 16)

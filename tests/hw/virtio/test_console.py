@@ -197,7 +197,7 @@ def test_configuration(way: Way) -> None:
     controller = Controller(way, max_ports=4)
     assert controller.driver.config(4, 4) == 4
     controller.driver.write(0x30, 9)
-    assert controller.driver.read(0x34) == 128
+    assert controller.driver.read(0x34) == 1024
     controller.driver.write(0x30, 10)
     assert controller.driver.read(0x34) == 0
     single = Controller(way, channel=False, max_ports=1)

@@ -259,7 +259,7 @@ def test_rings_outside_memory(address: int, ring: int) -> None:
     assert bool(driver.status & NEEDS_RESET) != fits
 
 
-@pytest.mark.parametrize("size", [0, 3, 16, 0xFFFF, 0xFFFF_FFFF])
+@pytest.mark.parametrize("size", [0, 3, 2048, 0xFFFF, 0xFFFF_FFFF])
 def test_impossible_sizes(way: Way, size: int) -> None:
     """A size that is no power of two, or beyond the maximum, makes no queue."""
     bench, driver = echo(way)

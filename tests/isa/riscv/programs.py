@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,9 @@ FOLDER = Path(__file__).with_name("programs")
 
 #: Extensions of the assembler beside the general set.
 _EXTRA = "_zba_zbb_zbc_zbs_zicbom_zicbop_zicboz"
+
+#: Options for a board with nothing but the program.
+_BOARD = ("-M", "virt", "-m", "16", "-bios", "none", "-display", "none", "-serial", "null", "-monitor", "none")
 
 
 @dataclass(frozen=True)
@@ -52,10 +56,17 @@ def qemu(program: Program) -> list[str]:
     """The command that runs a program in QEMU, but for the path of the program."""
     if not program.bare:
         return [f"qemu-riscv{program.xlen}-static", "-cpu", f"rv{program.xlen},zba=on,zbb=on,zbc=on,zbs=on"]
-    board = ["-M", "virt", "-m", "16", "-bios", "none", "-display", "none", "-serial", "null", "-monitor", "none"]
-    return [f"qemu-system-riscv{program.xlen}", *board, "-kernel"]
+    return [f"qemu-system-riscv{program.xlen}", *_BOARD, "-kernel"]
 
 
 def status(command: list[str], executable: Path) -> int:
     """Exit status of a program in an emulator."""
     return subprocess.run([*command, str(executable)], timeout=60, check=False).returncode
+
+
+def ratite(program: Program) -> list[str]:
+    """The same for Ratite."""
+    side = "system" if program.bare else "user"
+    name = f"riscv{program.xlen}"
+    command = [sys.executable, "-c", f"import sys; from ratite.cli.{side} import {name}; sys.exit({name}())"]
+    return [*command, *_BOARD, "-kernel"] if program.bare else command

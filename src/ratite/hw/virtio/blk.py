@@ -258,7 +258,8 @@ class VirtioBlk(VirtioDevice, name="virtio-blk-device", size=0x3C):
         self.capacity.value = sectors
         self.seg_max.value = self.queue_size - 2
         self.cylinders.value = (self.cyls or min(max(sectors // (heads * secs), 2), 16383)) & 0xFFFF
-        self.head_count.value, self.track_sectors.value = heads & 0xFF, secs & 0xFF
+        whole_blocks = secs & -(self.block // SECTOR)
+        self.head_count.value, self.track_sectors.value = heads & 0xFF, whole_blocks & 0xFF
         self.blk_size.value = self.block
         self.physical_block_exponent.value = self._physical_exponent
         self.min_io_blocks.value = self.min_io_size // self.block & 0xFFFF

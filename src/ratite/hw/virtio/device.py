@@ -70,7 +70,7 @@ class VirtioDevice(Device, bus=BUS, access=(1, 4), abstract=True):
     # --- hooks for the device's author
 
     def make_queues(self) -> list[int]:
-        """The greatest size of each queue."""
+        """The size of each queue, for drivers that do not choose one."""
         raise NotImplementedError
 
     def adjust_features(self, features: int) -> int:

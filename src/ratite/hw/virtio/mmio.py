@@ -6,7 +6,7 @@ from typing import cast
 
 from ratite.hw.model import BOOL, Bus, Device, Output, Property, Register, Window
 from ratite.hw.virtio.device import BUS, VirtioDevice
-from ratite.hw.virtio.queue import Queue
+from ratite.hw.virtio.queue import MAX_SIZE, Queue
 
 _MAGIC = 0x7472_6976      # "virt"
 _VENDOR = 0x554D_4551     # "QEMU", which guests expect of this board
@@ -146,7 +146,7 @@ class VirtioMmio(Device, name="virtio-mmio", size=0x200, access=(1, 4)):
 
     class queue_num_max(Register, offset=0x034, mode="ro"):
         def on_read(self, dev: VirtioMmio) -> None:
-            self.value = 0 if (queue := dev.queue) is None else queue.max_size
+            self.value = 0 if dev.queue is None else MAX_SIZE    # whatever size the device would choose
 
     class queue_num(Register, offset=0x038, mode="wo"):
         def on_write(self, dev: VirtioMmio) -> None:

@@ -92,8 +92,8 @@ class Chain:
 class Queue:
     """One virtqueue of `device`."""
 
-    def __init__(self, device: VirtioDevice, index: int, max_size: int) -> None:
-        self.device, self.index, self.max_size = device, index, max_size
+    def __init__(self, device: VirtioDevice, index: int, default_size: int) -> None:
+        self.device, self.index, self.default_size = device, index, default_size
         self.reset()
 
     # --- set-up by the transport
@@ -106,7 +106,7 @@ class Queue:
 
     def reset(self) -> None:
         """Take the state after a device reset."""
-        self.size = self.max_size
+        self.size = self.default_size
         self.desc = self.avail = self.used = 0
         self.stop()
 
@@ -130,7 +130,7 @@ class Queue:
 
     def _map(self) -> None:
         size, memory = self.size, self.device.memory
-        if not 0 < size <= self.max_size or size & (size - 1):
+        if not 0 < size <= MAX_SIZE or size & (size - 1):
             raise QueueError(f"{size} is no size for a queue")
         if self.desc & 15 or self.avail & 1 or self.used & 3:
             raise QueueError("its rings are not aligned")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from functools import cache
 from importlib import import_module
 
@@ -19,7 +18,9 @@ from ratite.isa.riscv.table import RISCV
 #: The files that fill the instruction table.
 _INSTRUCTIONS = ("rv_i", "rv_m", "rv_a", "rv_f", "rv_d", "rv_c", "rv_zb", "rv_zicbo", "rv_zifencei", "csr_insns", "priv")
 #: The files that instruction texts and native helpers draw on.
-_SHARED = ("formats", "state", "config", "csr", "exceptions", "counters", "traps", "mmu", "pmp", "status")
+_SHARED = (
+    "formats", "formats_c", "floats", "state", "config", "csr", "exceptions", "counters", "traps", "mmu", "pmp", "status",
+)  # fmt: skip
 
 #: Modules whose source decides what machine code looks like; caches of it are keyed by their content.
 MODULES = tuple(f"ratite.isa.riscv.{name}" for name in (*_SHARED, *_INSTRUCTIONS))
@@ -36,9 +37,9 @@ CONTEXTS = 4
 
 
 def _load() -> None:
+    """Fill the instruction table."""
     for name in _INSTRUCTIONS:
-        with suppress(ImportError):    # TODO: until all of them are written
-            import_module(f"ratite.isa.riscv.{name}")
+        import_module(f"ratite.isa.riscv.{name}")
 
 
 def register_name(file: str, number: int) -> str:

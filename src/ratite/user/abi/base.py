@@ -10,7 +10,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from ratite.isa.arch import Arch
     from ratite.user.vcpu import Vcpu
 
     Registers = Any
@@ -124,10 +123,6 @@ class Abi:
 
     def leave_handler(self, vcpu: Vcpu, space: GuestSpace) -> tuple[int, AlternateStack]:
         """Undo `enter_handler` from the frame at the stack pointer; returns the mask and alternate stack to restore."""
-        raise NotImplementedError
-
-    def instruction_set(self, cpu: str) -> tuple[Arch, str]:
-        """The instruction set that `-cpu` names, and its ISA string; raises UsageError."""
         raise NotImplementedError
 
     def hwcap(self, isa: str) -> int:

@@ -35,7 +35,6 @@ RA, A1, A2 = 1, 11, 12
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ratite.isa.arch import Arch
     from ratite.user.abi.base import Registers
     from ratite.user.vcpu import Vcpu
 
@@ -145,13 +144,6 @@ class Riscv(Abi):
         _set_fcsr(vcpu, fcsr)
         stack = AlternateStack(head["sp"], head["stack_size"], head["stack_flags"])
         return head["mask_low"] | head["mask_high"] << 32, stack
-
-    def instruction_set(self, cpu: str) -> tuple[Arch, str]:
-        from ratite.isa.riscv.arch import make_arch
-        from ratite.isa.riscv.cpus import parse_cpu
-
-        config = parse_cpu(cpu, self.bits).for_user_mode()
-        return make_arch(config), config.isa_string
 
     def hwcap(self, isa: str) -> int:
         letters = isa.lower().removeprefix(f"rv{self.bits}").partition("_")[0].replace("g", "imafd")

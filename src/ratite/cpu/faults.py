@@ -1,0 +1,41 @@
+"""User mode: host faults in generated code become events of the guest.
+
+The handler is native code (`ratite.codegen.runtime`); here it is installed with sigaction(2), and told where generated code lies.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import signal
+import struct
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ratite.cpu.engine import Engine
+
+_SA_SIGINFO, _SA_NODEFER = 4, 0x40000000
+
+
+class _SigAction(ctypes.Structure):
+    """struct sigaction of the C library on x86-64 Linux."""
+
+    _fields_ = [
+        ("handler", ctypes.c_void_p),
+        ("mask", ctypes.c_uint64 * 16),
+        ("flags", ctypes.c_int),
+        ("restorer", ctypes.c_void_p),
+    ]
+
+
+def catch_faults(engine: Engine) -> None:
+    """Install the handler for SIGSEGV and SIGBUS. Python's own faulthandler, if it is on, goes on getting what is not the guest's."""
+    libc = ctypes.CDLL(None)
+    before = _SigAction()
+    new = _SigAction(engine.symbols["on_fault"])
+    new.flags = _SA_SIGINFO | _SA_NODEFER
+    for number in (signal.SIGSEGV, signal.SIGBUS):
+        libc.sigaction(int(number), ctypes.byref(new), ctypes.byref(before))
+    address = ctypes.cast(libc.signal, ctypes.c_void_p).value or 0
+    start = engine.memory.base
+    table = struct.pack("<4Q", start, start + engine.memory.size, before.handler or 0, address)
+    engine.memory.patch(engine.symbols["code_range"], table)

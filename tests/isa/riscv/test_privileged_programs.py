@@ -1,0 +1,59 @@
+"""Self-checking programs about privileged state: in QEMU, which shows that the programs are right, and here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from tests.isa.riscv.board import Board
+from tests.isa.riscv.programs import Program, missing, names, qemu, status
+
+_ONE_WIDTH = {"priv_sv32": 32, "priv_sv39": 64, "priv_sv48": 64, "priv_sv57": 64}
+
+PROGRAMS = [
+    Program(name, xlen, bare=True) for name in names("priv_") for xlen in (64, 32) if _ONE_WIDTH.get(name, xlen) == xlen
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where programs are built."""
+    if reason := missing():
+        pytest.skip(reason)
+    return tmp_path_factory.mktemp("privileged")
+
+
+@pytest.fixture(scope="module")
+def boards() -> Iterator[dict[int, Board]]:
+    """A board for each register width."""
+    made = {xlen: Board(f"rv{xlen}", xlen) for xlen in (64, 32)}
+    yield made
+    for board in made.values():
+        board.engine.save()
+
+
+@cache
+def _build(program: Program, folder: Path) -> Path:
+    return program.build(folder)
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=str)
+def test_in_qemu(program: Program, folder: Path) -> None:
+    """QEMU passes every case (without the extensions that these programs know nothing of)."""
+    if reason := missing(f"qemu-system-riscv{program.xlen}"):
+        pytest.skip(reason)
+    command = qemu(program)
+    cpu = ["-cpu", f"rv{program.xlen},h=off,sstc=off"]
+    assert status([*command[:-1], *cpu, command[-1]], _build(program, folder)) == 0
+
+
+@pytest.mark.parametrize("native", [False, True], ids=["reference", "native"])
+@pytest.mark.parametrize("program", PROGRAMS, ids=str)
+def test_here(program: Program, folder: Path, boards: dict[int, Board], native: bool) -> None:
+    """Ratite passes every case, in the reference evaluator and as machine code."""
+    board = boards[program.xlen]
+    board.load(_build(program, folder))
+    assert board.run(native) == 0
