@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import threading
 
 from ratite.block.image import BlockImage, Views, advance, total
@@ -101,6 +100,8 @@ class OverlayImage:
 
 
 def _temporary_file() -> int:
+    import tempfile
+
     fd, path = tempfile.mkstemp(prefix="ratite-snapshot-")
     os.unlink(path)
     return fd

@@ -37,6 +37,26 @@ def jump(at: int, to: int) -> bytes:
     return struct.pack("<Bi", 0xE9, to - (at + 5))
 
 
+#: Host registers of the pinned guest registers: r14 r15 rdi rsi rdx rcx r8 r9.
+_PIN_REGISTERS = (14, 15, 7, 6, 2, 1, 8, 9)
+
+
+def _move(opcode: int, pin: int, offset: int, word: int) -> bytes:
+    register = _PIN_REGISTERS[pin]
+    rex = 0x41 | (register >> 3) << 2 | (8 if word == 64 else 0)
+    return struct.pack("<BBBi", rex, opcode, 0x85 | (register & 7) << 3, offset)
+
+
+def spill(pin: int, offset: int, word: int) -> bytes:
+    """Store pinned register number `pin` to its place in the state: mov [r13 + offset], reg."""
+    return _move(0x89, pin, offset, word)
+
+
+def reload(pin: int, offset: int, word: int) -> bytes:
+    """Load pinned register number `pin` from its place in the state: mov reg, [r13 + offset]."""
+    return _move(0x8B, pin, offset, word)
+
+
 #: A trailing `jmp rel32` to the next stencil is dropped: (opcode, length).
 TAIL_JUMP = (0xE9, 5)
 

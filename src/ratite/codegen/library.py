@@ -13,16 +13,26 @@ import importlib.util
 import marshal
 import os
 import tempfile
-from collections.abc import Iterable
-from functools import cache
+import threading
+from collections.abc import Iterable, Sequence
+from functools import cache, cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ratite.codegen import host_x86_64 as host
 from ratite.isa.arch import Arch
+from ratite.isa.dsl import Insn
 
-_MAGIC = b"ratite stencils 1\n"
+if TYPE_CHECKING:
+    from ratite.codegen.stencil import Job
+
+_MAGIC = b"ratite stencils 2\n"
+
+#: Stencils after which a growing library is written to disk.
+_SAVE_EVERY = 400
+#: Forms that the background thread compiles at a time.
+_BATCH = 8
 
 #: Packages whose source determines generated code, beside the ISA's own modules.
 _GENERATOR = ("ratite.ir", "ratite.isa.dsl", "ratite.codegen")
@@ -70,7 +80,8 @@ def key_of(arch: Arch) -> str:
 class Library:
     """Compiled forms and helpers of one configuration.
 
-    forms: what the translator knows of each form. stencils: machine code by key. runtime: the object with the native helpers.
+    forms: what the translator knows of each form. stencils: machine code by key. runtime: the object with the native helpers. wanted: keys for
+    which a stand-in is used; a background thread compiles them.
     """
 
     def __init__(self, arch: Arch, folder: Path | None = None) -> None:
@@ -79,10 +90,14 @@ class Library:
         self.forms: dict[Any, Any] = {}
         self.stencils: dict[Any, Any] = {}
         self.runtime: bytes | None = None
-        self._saved = 0
+        self.wanted: dict[Any, None] = {}
+        self.lock = threading.Lock()  # held while LLVM works
+        self._changed = 0
+        self._worker: threading.Thread | None = None
+        self._closing = False
         self._merge(self._read())
 
-    def _read(self) -> tuple[Any, Any, Any] | None:
+    def _read(self) -> tuple[Any, Any, Any, Any] | None:
         """The content of the file, or None where there is no usable one."""
         try:
             data = self.path.read_bytes()
@@ -91,21 +106,21 @@ class Library:
         start = len(_MAGIC) + 32
         if data[: len(_MAGIC)] != _MAGIC or hashlib.sha256(memoryview(data)[start:]).digest() != data[len(_MAGIC) : start]:
             return None
-        forms, stencils, runtime = marshal.loads(memoryview(data)[start:])
-        return forms, stencils, runtime
+        forms, stencils, runtime, wanted = marshal.loads(memoryview(data)[start:])
+        return forms, stencils, runtime, wanted
 
-    def _merge(self, content: tuple[Any, Any, Any] | None) -> None:
+    def _merge(self, content: tuple[Any, Any, Any, Any] | None) -> None:
         if content is None:
             return
         self.forms = content[0] | self.forms
         self.stencils = content[1] | self.stencils
         self.runtime = self.runtime or content[2]
-        self._saved = max(self._saved, len(content[1]))
+        self.wanted = {k: None for k in [*content[3], *self.wanted] if k not in self.stencils}
 
     @property
     def unsaved(self) -> int:
-        """How many stencils are not on disk yet."""
-        return len(self.stencils) - self._saved
+        """How much is not on disk yet."""
+        return self._changed
 
     def get_runtime(self) -> bytes:
         """The object code of the native helpers, compiled when it is not there."""
@@ -117,15 +132,73 @@ class Library:
         return self.runtime
 
     def add_form(self, form: Any, info: Any) -> None:
+        """Keep what the translator knows of a form."""
         self.forms[tuple(form)] = tuple(info)
 
-    def compile(self, jobs: Any) -> None:
+    def compile(self, jobs: Sequence[Job]) -> None:
         """Compile the forms of `jobs` and keep them."""
         from ratite.codegen.stencil import compile_stencils
 
-        for key, s in compile_stencils(self.arch, jobs).items():
-            plain = (tuple(key.form), key.regs, key.imms)
-            self.stencils[plain] = (s.code, tuple(map(tuple, s.holes)), tuple(map(tuple, s.lates)))
+        with self.lock:
+            compiled = compile_stencils(self.arch, jobs)
+        for key, s in compiled.items():
+            self.stencils[tuple(key.form), key.regs, key.imms] = (s.code, tuple(map(tuple, s.holes)), tuple(map(tuple, s.lates)))
+        self._changed += len(compiled)
+        if self._changed >= _SAVE_EVERY:
+            self.save()
+
+    # --- what is compiled in the background -----------------------------------------------------------------------------------------
+    def want(self, key: Any) -> None:
+        """Have a form compiled when there is time; a stand-in is used meanwhile."""
+        plain = (tuple(key.form), key.regs, key.imms)
+        if plain not in self.wanted:
+            self.wanted[plain] = None
+            self._changed += 1
+
+    def start_worker(self) -> None:
+        """Compile in the background what is wanted, from now on."""
+        if self._worker is None and self.wanted:
+            self._worker = threading.Thread(target=self._work, name="ratite-stencils", daemon=True)
+            self._worker.start()
+
+    def forget_worker(self) -> None:
+        """After a fork: the thread is the parent's."""
+        self._worker = None
+
+    def _work(self) -> None:
+        while not self._closing and self.compile_wanted(_BATCH):
+            pass
+        self._worker = None
+
+    def compile_wanted(self, count: int) -> int:
+        """Compile up to `count` wanted forms; how many it were."""
+        from ratite.codegen.stencil import Form, Job, Key, block_of
+
+        chosen = list(self.wanted)[:count]
+        jobs = []
+        for plain in chosen:
+            form = Form(*plain[0])
+            insn = self._by_name.get(form.name)
+            if insn is not None and plain not in self.stencils:
+                jobs.append(Job(Key(form, plain[1], plain[2]), insn, block_of(insn, self.arch, form)))
+        if jobs:
+            self.compile(jobs)
+        for plain in chosen:
+            self.wanted.pop(plain, None)
+        return len(chosen)
+
+    @cached_property
+    def _by_name(self) -> dict[str, Insn]:
+        return {i.text.name: i for i in self.arch.decoder.insns}
+
+    def close(self) -> None:
+        """Stop compiling and write what is new to disk."""
+        self._closing = True
+        worker = self._worker
+        if worker is not None and worker.is_alive():
+            worker.join()
+        if self._changed:
+            self.save()
 
     def save(self) -> None:
         """Write what is new to disk; a folder that can not be written to only costs the next start its time."""
@@ -134,11 +207,11 @@ class Library:
             with open(self.path.with_suffix(".lock"), "w") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 self._merge(self._read())
-                body = marshal.dumps((self.forms, self.stencils, self.runtime))
+                body = marshal.dumps((dict(self.forms), dict(self.stencils), self.runtime, list(self.wanted)))
                 fd, name = tempfile.mkstemp(dir=self.path.parent, prefix=self.path.name)
                 with os.fdopen(fd, "wb") as f:
                     f.write(_MAGIC + hashlib.sha256(body).digest() + body)
                 os.replace(name, self.path)
-                self._saved = len(self.stencils)
         except OSError:
-            self._saved = len(self.stencils)
+            pass
+        self._changed = 0

@@ -87,7 +87,8 @@ class FormInfo(NamedTuple):
 
     imms: for each immediate "plain", "shift" (amount), "address" (offset of a memory access), "wide" (only describes an exception),
     "branch" or "pcrel". interpreted: it has no machine code. ends: execution never reaches the instruction after it directly. links: index of the register operand that receives the
-    address of the instruction after it, or -1. resumes: it ends in an exception, from which execution may come back.
+    address of the instruction after it, or -1. resumes: it ends in an exception, from which execution may come back. reads, writes: for each
+    register operand, whether the text reads and writes it. plain: it does nothing but fall through to the next instruction, or start over.
     """
 
     imms: tuple[str, ...]
@@ -95,6 +96,9 @@ class FormInfo(NamedTuple):
     ends: bool
     links: int
     resumes: bool
+    reads: tuple[bool, ...]
+    writes: tuple[bool, ...]
+    plain: bool
 
 
 def imm_class(kind: str, value: int) -> str:
@@ -147,8 +151,16 @@ def analyse(block: Block, insn: Insn) -> FormInfo:
     links = [v.attr[1] for v in block.code if v.op == "reg.set" and v.args[0].op == "npc"]
     names = [r.name for r in insn.text.fmt.regs]
     last = block.code[-1].op if block.code else ""
+    reads, writes = ({v.attr[1] for v in block.code if v.op == op} for op in ("reg.get", "reg.set"))
     return FormInfo(
-        tuple(kinds), interpreted, last in ENDS, names.index(links[0]) if links and links[0] in names else -1, last != "jump"
+        imms=tuple(kinds),
+        interpreted=interpreted,
+        ends=last in ENDS,
+        links=names.index(links[0]) if links and links[0] in names else -1,
+        resumes=last != "jump",
+        reads=tuple(n in reads for n in names),
+        writes=tuple(n in writes for n in names),
+        plain=not any(v.op in ("jump", "exit", "resync", "call") for v in block.code),
     )
 
 

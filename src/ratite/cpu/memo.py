@@ -15,6 +15,7 @@ import struct
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ratite.codegen import host_x86_64 as host
 from ratite.codegen import pseudo
 from ratite.codegen.stencil import ADDRESS32, ADDRESS64, CONSTANT, FIXED, JUMP_BASE, JUMP_SIZE, MEMORY, STUB, TAKEN, ZERO, imm_class
 from ratite.codegen.stencil import Form, FormInfo, Job, Key, analyse, block_of
@@ -37,6 +38,15 @@ class _Recipe(NamedTuple):
     info: FormInfo
     regs: list[tuple[Callable[[int], int], list[int], list[int]]]
     imms: list[tuple[Callable[[int], int], str]]
+
+
+class _How(NamedTuple):
+    """What an entry needs beside code and operands: kinds and values of immediates, length, whether it ends the straight line."""
+
+    kinds: tuple[str, ...]
+    values: list[int]
+    length: int
+    ends: bool
 
 
 class Missing(Exception):  # noqa: N818 - not an error: the translator compiles what is missing and goes on
@@ -122,16 +132,33 @@ class Memo:
             value = get(word) if imms is None else imms[n]
             kinds.append(imm_class(kind, value))
             operands.append(value)
-        key = (form, tuple(classes), tuple(kinds))
-        stencil = self.engine.library.stencils.get(key)
-        if stencil is None:
-            raise Missing(Job(Key(*key), insn, block_of(insn, self.engine.arch, form)))
         calls = info.ends and (info.resumes if info.links < 0 else classes[info.links] != ZERO)
-        return self._patch(stencil, operands, info.imms, operands[len(classes) :], length, info.ends and not calls)
+        how = _How(info.imms, operands[len(classes) :], length, info.ends and not calls)
+        imm_classes = tuple(kinds)
+        stencils = self.engine.library.stencils
+        stencil = stencils.get((form, tuple(classes), imm_classes))
+        if stencil is not None:
+            return self._patch(stencil, operands, how)
+        pinned = [n for n, c in enumerate(classes) if c >= 0]
+        if not pinned or not info.plain:
+            raise Missing(Job(Key(form, tuple(classes), imm_classes), insn, block_of(insn, self.engine.arch, form)))
+        in_memory = tuple([MEMORY if c >= 0 else c for c in classes])
+        stencil = stencils.get((form, in_memory, imm_classes))
+        if stencil is None:
+            raise Missing(Job(Key(form, in_memory, imm_classes), insn, block_of(insn, self.engine.arch, form)))
+        self.engine.library.want(Key(form, tuple(classes), imm_classes))
+        return self._through_memory(self._patch(stencil, operands, how), info, classes, operands, pinned)
 
-    def _patch(
-        self, stencil: Any, operands: list[int], kinds: tuple[str, ...], values: list[int], length: int, ends: bool
-    ) -> Entry:
+    def _through_memory(self, entry: Entry, info: FormInfo, classes: list[int], operands: list[int], pinned: list[int]) -> Entry:
+        """Stand-in for a form that is not compiled yet: the one that has all registers in memory, between stores and loads of pinned ones."""
+        word = self.engine.arch.word
+        before = b"".join([host.spill(classes[n], operands[n], word) for n in pinned if info.reads[n]])
+        after = b"".join([host.reload(classes[n], operands[n], word) for n in pinned if info.writes[n]])
+        code, lates, length, branch, ends = entry
+        shifted = tuple([(kind, offset + len(before), value) for kind, offset, value in lates]) if lates else None
+        return before + code + after, shifted, length, branch, ends
+
+    def _patch(self, stencil: Any, operands: list[int], how: _How) -> Entry:
         code, holes, lates = stencil
         if holes:
             data = bytearray(code)
@@ -141,9 +168,9 @@ class Memo:
                     value = (value + (1 << 63)) % (1 << 64) - (1 << 63)
                 _PACK[size](data, offset, value)
             code = bytes(data)
-        distance = next((v for k, v in zip(kinds, values, strict=True) if k in ("branch", "pcrel")), None)
-        branch = distance if "branch" in kinds else None
-        return code, self._lates(lates, distance, length) if lates else None, length, branch, ends
+        distance = next((v for k, v in zip(how.kinds, how.values, strict=True) if k in ("branch", "pcrel")), None)
+        branch = distance if "branch" in how.kinds else None
+        return code, self._lates(lates, distance, how.length) if lates else None, how.length, branch, how.ends
 
     def _lates(self, lates: Any, distance: int | None, length: int) -> tuple[tuple[int, int, int], ...]:
         result = []

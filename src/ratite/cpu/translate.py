@@ -225,6 +225,8 @@ class Translator:
             self._link(page, local, base)
         self._register(page, base, starts, plan)
         self.instructions += len(local)
+        if self.engine.library.wanted:
+            self.engine.library.start_worker()
         if log.enabled("in_asm") or log.enabled("out_asm"):
             self.engine.log_unit(page, plan, starts, base, bytes(code))
         return page.entries[offset]

@@ -106,6 +106,7 @@ class Generator:
         layout = subject.arch.layout
         self._files = {name: layout.file(name) for name in subject.edges}
         self._width = {name: layout.slots[name].width for name in subject.edges}
+        self._names: dict[tuple[Insn, tuple[int, ...]], set[str]] = {}
 
     def cases(self, per_entry: int) -> Iterator[Case]:
         """`per_entry` random words for every entry of the decode table, each with a state of its own."""
@@ -163,9 +164,10 @@ class Generator:
     def _bases(self, insn: Insn, word: int) -> list[tuple[str, int]]:
         """Registers from which the instruction forms addresses."""
         arch = self.subject.arch
-        statics = tuple(o.get(word) for o in insn.text.fmt.statics)
-        names = address_operands(record(insn.text, arch.layout, arch.config, statics, 0))
-        return [(o.file, o.get(word)) for o in insn.fmt.regs if o.name in names]
+        form = insn.text, tuple(o.get(word) for o in insn.text.fmt.statics)
+        if form not in self._names:
+            self._names[form] = address_operands(record(insn.text, arch.layout, arch.config, form[1], 0))
+        return [(o.file, o.get(word)) for o in insn.fmt.regs if o.name in self._names[form]]
 
 
 def address_operands(block: Block) -> set[str]:

@@ -165,6 +165,8 @@ class VirtioDriver:
     def start(self, features: int = (1 << 64) - 1, queues: Sequence[int] = (), size: int = 8) -> list[DriverQueue]:
         """Reset the device, take what it offers of `features`, set up these queues, and begin."""
         assert self.read(0x00) == 0x74726976 and self.read(0x08)
+        if self.legacy:
+            self.write(0x28, _PAGE)    # before the reset, as Linux does
         self.write(0x70, 0)
         self.write(0x70, ACKNOWLEDGE)
         self.write(0x70, ACKNOWLEDGE | DRIVER)
@@ -222,7 +224,6 @@ class DriverQueue:
         rings = align_up(16 * self.size + 6 + 2 * self.size, _PAGE)
         self.desc = self._rings(rings + align_up(6 + 8 * self.size, _PAGE), _PAGE)
         self.avail, self.used_ring = self.desc + 16 * self.size, self.desc + rings
-        self.driver.write(0x28, _PAGE)
         self.driver.write(0x3C, _PAGE)
         self.driver.write(0x40, self.desc // _PAGE)
         assert self.driver.read(0x40) == self.desc // _PAGE

@@ -156,7 +156,8 @@ def load(found: Executable, env: Sequence[bytes], space: GuestSpace, abi: Abi, s
     if found.interpreter is not None:
         linker = found.interpreter
         size = linker.segments[-1].address + linker.segments[-1].size - align_down(linker.segments[0].address, PAGE)
-        base = _find_room(space, size) - align_down(linker.segments[0].address, PAGE) if linker.movable else 0
+        room = _find_room(space, found.interpreter_fd, size) if linker.movable else 0
+        base = room - align_down(linker.segments[0].address, PAGE) if linker.movable else 0
         _map_program(linker, found.interpreter_fd, base, space)
         entry = linker.entry + base
     values = {
@@ -168,8 +169,8 @@ def load(found: Executable, env: Sequence[bytes], space: GuestSpace, abi: Abi, s
     return _fill_stack(found, env, values, seed, stack_top, stack_start, entry, space, abi)
 
 
-def _find_room(space: GuestSpace, size: int) -> int:
-    return space.mmap(0, size, 0, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE)
+def _find_room(space: GuestSpace, fd: int, size: int) -> int:
+    return space.mmap(space.home(fd, size), size, 0, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE)
 
 
 def _map_program(program: Program, fd: int, bias: int, space: GuestSpace) -> int:

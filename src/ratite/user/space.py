@@ -35,6 +35,7 @@ MADV_DONTFORK, MADV_DOFORK = 10, 11
 
 LOWEST = 0x1000     # page 0 stays unmapped: address 0 means "no pointer"
 GUARD = 0x1_0000    # behind the highest address, so that the kernel runs into it when it copies upwards
+HOMES_TOP, HOMES_BOTTOM, HOME_UNIT = 0x30_0000_0000, 0x2C_0000_0000, 0x1_0000    # where files are mapped (64 bits)
 _BUFFER = 0x1_0000  # bytes copied at a time between Python and the guest
 
 _IOVECS = struct.Struct("4Q")
@@ -55,6 +56,8 @@ class GuestSpace:
         self.lock = RLock()
         """Held across fork, so that a child finds the map in order."""
         self.brk_start = self.brk_end = 0
+        self._homes: dict[tuple[int, int, int], int] = {}
+        self._homes_bottom = HOMES_TOP
         self._watchers: list[Callable[[int, int], None]] = []
         self._buffer = ctypes.create_string_buffer(_BUFFER)
         self._buffer_address = ctypes.addressof(self._buffer)
@@ -89,6 +92,27 @@ class GuestSpace:
             raise SyscallError(ENOMEM)
         return end
 
+    def home(self, fd: int, size: int) -> int:
+        """An address for a file that is mapped from its start: always the same one in this process and its children.
+
+        So the translations of a library that a shell has used are still right in a program that its child starts.
+        Returns 0, for "anywhere", in 32-bit spaces, which have no room to spare, and for what is no file.
+        """
+        if self.bits == 32:
+            return 0
+        try:
+            status = os.fstat(fd)
+        except OSError:
+            return 0
+        key = (status.st_dev, status.st_ino, size)
+        address = self._homes.get(key)
+        if address is None:
+            address = self._homes_bottom - align_up(size, HOME_UNIT)
+            if address < HOMES_BOTTOM:
+                return 0
+            self._homes[key] = self._homes_bottom = address
+        return address
+
     # System calls
 
     def mmap(self, address: int, length: int, prot: int, flags: int, fd: int = -1, offset: int = 0,
@@ -100,6 +124,8 @@ class GuestSpace:
             raise SyscallError(ENOMEM)
         size = align_up(length, PAGE)
         with self.lock:
+            if not address and not flags & MAP_ANONYMOUS and not offset:
+                address = self.home(fd, size)
             start = self._place(address, size, flags)
             mapping = flags & _PASSED_FLAGS
             self._map(start, size, prot, mapping, fd, offset)

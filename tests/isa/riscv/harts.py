@@ -1,10 +1,10 @@
-"""A hart with memory and nothing else, for tests of privileged state: instructions are words, run either in the reference
-evaluator or as machine code.
+"""A hart with memory and nothing else, for tests of privileged state: instructions are words, run either in the
+reference evaluator or as machine code.
 """
 
 from __future__ import annotations
 
-from ratite.bits import MiB
+from ratite.bits import MiB, bit, bits
 from ratite.cpu.engine import Engine
 from ratite.cpu.vcpu import Event, Vcpu
 from ratite.isa.riscv import hart
@@ -63,8 +63,8 @@ def csrr(csr: int | str, rd: int = 10) -> int:
 
 def jump(offset: int) -> int:
     """j offset."""
-    word = (offset >> 20 & 1) << 31 | (offset >> 1 & 0x3FF) << 21 | (offset >> 11 & 1) << 20 | (offset >> 12 & 0xFF) << 12
-    return word | 0x6F
+    high = bit(offset, 20) << 31 | bits(offset, 10, 1) << 21 | bit(offset, 11) << 20
+    return high | bits(offset, 19, 12) << 12 | 0x6F
 
 
 def _csr(csr: int | str, funct3: int, rd: int, source: int) -> int:

@@ -46,9 +46,9 @@ class LinuxPeer:
         self._initial = window()
 
     @staticmethod
-    def missing(emulator: str) -> str:
+    def missing(*emulators: str) -> str:
         """What this machine lacks for it, "" if nothing."""
-        absent = [tool for tool in (COMPILER, emulator) if not shutil.which(tool)]
+        absent = [tool for tool in (COMPILER, *emulators) if not shutil.which(tool)]
         return f"{' and '.join(absent)} not installed" if absent else ""
 
     @cached_property

@@ -51,5 +51,5 @@ def subject(xlen: int) -> Subject:
     return Subject(
         arch,
         {"x": integer_edges(xlen), "f": float_edges()},
-        {"frm": (0, 1, 2, 3, 4), "fp_flags": (0, 0, 0, 1, 6, 31), "fs": (3,)},
+        {"frm": (0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 7), "fp_flags": (0, 0, 0, 1, 6, 31), "fs": (3,)},
     )

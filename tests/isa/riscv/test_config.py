@@ -1,4 +1,5 @@
-"""CPU models and properties: names and defaults are QEMU's, contradictions and unknown names are refused in one line."""
+"""CPU models and properties: names and defaults are QEMU's, contradictions and unknown names are refused in one line.
+"""
 
 from __future__ import annotations
 

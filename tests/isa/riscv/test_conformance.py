@@ -9,10 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from ratite.testing.conformance import BREAKPOINT, CODE, ILLEGAL, MISALIGNED, Case, Generator, Outcome, Report, Skip
+from ratite.isa.riscv.arch import make_arch
+from ratite.isa.riscv.cpus import parse_cpu
+from ratite.testing.conformance import BREAKPOINT, CODE, ILLEGAL, MISALIGNED, Case, Engine, Generator, Outcome, Report, Skip
 from ratite.testing.evaluation import ReferenceEngine
+from ratite.testing.native_peer import NativePeer
 from ratite.testing.unicorn_peer import UnicornPeer
 from tests.isa.riscv.linux_peer import LinuxPeer
+from tests.isa.riscv.native_handles import HANDLES
+from tests.isa.riscv.programs import Program, ratite
 from tests.isa.riscv.subject import EVENTS, subject
 from tests.isa.riscv.unicorn_binding import binding
 
@@ -20,6 +25,8 @@ WIDTHS = pytest.mark.parametrize("xlen", [64, 32])
 
 #: Cases of each entry of the table in a quick run, and in a long one.
 QUICK, LONG = 15, 400
+#: The same where every new form is compiled first.
+FEW = 4
 
 
 def _extension(*names: str) -> object:
@@ -57,7 +64,7 @@ def linux_peer(xlen: int, folder: Path) -> LinuxPeer:
     return LinuxPeer("qemu", subject(xlen).arch, command, folder)
 
 
-def _compare(xlen: int, per_entry: int, peer: UnicornPeer | LinuxPeer) -> None:
+def _compare(xlen: int, per_entry: int, peer: Engine) -> None:
     about = subject(xlen)
     report = Report(SKIPS)
     report.compare(list(Generator(about, seed=per_entry).cases(per_entry)), ReferenceEngine(about.arch, EVENTS), peer)
@@ -106,3 +113,18 @@ def test_what_is_no_instruction_is_illegal_in_qemu(xlen: int, tmp_path: Path) ->
     cases = list(Generator(subject(xlen), seed=1).near_misses(4000))
     for case, outcome in zip(cases, linux_peer(xlen, tmp_path).run(cases), strict=True):
         assert outcome.event == ILLEGAL, f"{case.word:#010x} is something else"
+
+
+@WIDTHS
+def test_machine_code_agrees_with_reference(xlen: int) -> None:
+    """Whole state after each instruction run as machine code in a bare machine, as the reference evaluator has it."""
+    machine = make_arch(parse_cpu(f"rv{xlen}", xlen))
+    _compare(xlen, FEW, NativePeer(machine, HANDLES))
+
+
+@WIDTHS
+def test_linux_program_agrees_with_reference(xlen: int, tmp_path: Path) -> None:
+    """The same seen by a Linux program in Ratite's user mode, exceptions arriving as signals."""
+    if missing := LinuxPeer.missing():
+        pytest.skip(missing)
+    _compare(xlen, FEW, LinuxPeer("ratite", subject(xlen).arch, ratite(Program("linux_peer", xlen, bare=False)), tmp_path))

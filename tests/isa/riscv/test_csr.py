@@ -130,7 +130,7 @@ def test_source_is_read_before_the_destination_is_written(bench: Bench) -> None:
     assert (bench.x[0], bench.state.mscratch) == (0, 5)
 
 
-# --- existence ----------------------------------------------------------------------------------------------------------
+# --- existence --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("cpu", "xlen", "absent", "present"), [
@@ -169,7 +169,7 @@ def test_numbers_without_a_register(bench: Bench, number: int) -> None:
     assert (bench.trapped, bench.state.mtval, bench.x[10]) == (2, csrr(number), 77)
 
 
-# --- privilege ----------------------------------------------------------------------------------------------------------
+# --- privilege --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("mode", [U, S, M])
@@ -194,7 +194,9 @@ def test_read_only_registers_refuse_writes(bench: Bench, word: int) -> None:
     assert bench.trapped == 2
 
 
-@pytest.mark.parametrize("word", [csrrs("cycle", rs1=0), csrrc("mhartid", rs1=0), csrrsi("time", 0), csrrci("instret", 0)])
+@pytest.mark.parametrize("word", [
+    csrrs("cycle", rs1=0), csrrc("mhartid", rs1=0), csrrsi("time", 0), csrrci("instret", 0),
+])  # fmt: skip
 def test_read_only_registers_can_be_read(bench: Bench, word: int) -> None:
     """Setting or clearing nothing is no write."""
     bench.run(word)
@@ -202,7 +204,8 @@ def test_read_only_registers_can_be_read(bench: Bench, word: int) -> None:
 
 
 @pytest.mark.parametrize(("mode", "mcounteren", "scounteren", "allowed"), [
-    (M, 0, 0, True), (S, 0, ONES, False), (S, ONES, 0, True), (U, ONES, 0, False), (U, 0, ONES, False), (U, ONES, ONES, True),
+    (M, 0, 0, True), (S, 0, ONES, False), (S, ONES, 0, True),
+    (U, ONES, 0, False), (U, 0, ONES, False), (U, ONES, ONES, True),
 ])  # fmt: skip
 def test_counter_gates(bench: Bench, mode: int, mcounteren: int, scounteren: int, allowed: bool) -> None:
     """mcounteren rules modes below machine mode, scounteren user mode as well; each has one bit a counter."""
@@ -223,9 +226,9 @@ def test_floating_point_switched_off(bench: Bench) -> None:
         bench.reset()
         bench.state.fs = 1
         bench.run(csrr(name))
-        assert (bench.trapped, bench.state.fs) == (None, 1)
+        assert [bench.trapped, bench.state.fs] == [None, 1]
         bench.run(csrrwi(name, 1))
-        assert bench.state.fs == 3
+        assert int(bench.state.fs) == 3
 
 
 def test_floating_point_flags(bench: Bench) -> None:
@@ -258,7 +261,7 @@ def test_virtual_memory_trap(benches: Benches, xlen: int) -> None:
                 assert bench.trapped == expected
 
 
-# --- views of one another -----------------------------------------------------------------------------------------------
+# --- views of one another ---------------------------------------------------------------------------------------------
 
 
 def test_sstatus_is_a_view_of_mstatus(bench: Bench) -> None:
@@ -301,7 +304,7 @@ def test_external_interrupt_is_a_wire_and_a_bit(bench: Bench) -> None:
     assert bench.get("mip") == 1 << 5
 
 
-# --- counters -----------------------------------------------------------------------------------------------------------
+# --- counters ---------------------------------------------------------------------------------------------------------
 
 
 def test_counters_follow_the_clock(bench: Bench) -> None:
@@ -343,7 +346,7 @@ def test_halves_of_counters(bench32: Bench) -> None:
     bench32.state.clock_frozen = 0
 
 
-# --- machine code against the reference ---------------------------------------------------------------------------------
+# --- machine code against the reference -------------------------------------------------------------------------------
 
 _MOVING = [NUMBERS[name] for name in ("cycle", "time", "instret", "mcycle", "minstret", "mcountinhibit")]
 _FIELDS = 0x7E19AA    # of mstatus

@@ -136,7 +136,7 @@ def test_table_outside_memory(benches: Benches, name: str) -> None:
     bench.mode(M)
 
 
-# --- whole accesses -----------------------------------------------------------------------------------------------------
+# --- whole accesses ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("native", [False, True], ids=["reference", "native"])
@@ -254,7 +254,8 @@ def test_machine_mode_borrows_a_view(bench: Bench) -> None:
 
 
 def test_fences(bench: Bench) -> None:
-    """After sfence.vma, of all or of one address, a changed entry is seen; so is another table after a write of satp."""
+    """After sfence.vma, of all or of one address, a changed entry is seen; so is another table after a write of satp.
+    """
     table = _identity(bench, SCHEMES["sv39"])
     place = table.map(0x7000, DATA, pt.R | pt.A)
     for n in range(3):
@@ -302,7 +303,8 @@ def test_address_translation_off_in_the_configuration(benches: Benches) -> None:
 
 @pytest.mark.parametrize("offset", [0xFFD, 0xFFE, 0xFFF])
 def test_access_across_pages(bench: Bench, offset: int) -> None:
-    """The second page's fault counts with its address; the first page's comes first; a good pair is read and written."""
+    """The second page's fault counts with its address; the first page's comes first; a good pair is read and written.
+    """
     table = _identity(bench, SCHEMES["sv39"])
     table.map(0x5000, DATA, pt.R | pt.W | pt.A | pt.D)
     second = table.map(0x6000, DATA + 0x3000, pt.R | pt.W | pt.A | pt.D)

@@ -1,4 +1,5 @@
-"""Physical memory protection (volume II, 20211203, 3.7): writes of its registers, and what they allow, against a model."""
+"""Physical memory protection (volume II, 20211203, 3.7): writes of its registers, and what they allow, against a model.
+"""
 
 from __future__ import annotations
 
@@ -97,7 +98,8 @@ def test_whole_pages_are_recognised(benches: Benches) -> None:
         bench.put(f"pmpaddr{n}", (DATA + 0x1000 * n) >> 2 if n % 2 else napot(DATA + 0x1000 * n, 0x1000))
     kinds = [TOR if n % 2 else NAPOT for n in range(16)]
     for first in (0, 8):
-        bench.put(f"pmpcfg{first // 4}", int.from_bytes(bytes(kinds[first + n] | rng.choice([0, 1, 3, 5, 7]) for n in range(8)), "little"))
+        configurations = bytes(kinds[first + n] | rng.choice([0, 1, 3, 5, 7]) for n in range(8))
+        bench.put(f"pmpcfg{first // 4}", int.from_bytes(configurations, "little"))
     for page in range(DATA - 0x2000, DATA + 0x12000, 0x1000):
         assert bench.cpu.call("page_rights", page >> 12, S) != SPLIT
 

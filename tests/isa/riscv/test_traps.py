@@ -13,7 +13,22 @@ import pytest
 from ratite.bits import bit, bits, mask
 from ratite.isa.riscv import traps
 from tests.isa.riscv.harts import (
-    CODE, ECALL, MACHINE_HANDLER, MRET, NOP, SRET, SUPERVISOR_HANDLER, WFI, Bench, Benches, M, S, U, csrrs, csrrsi, csrrw,
+    CODE,
+    ECALL,
+    MACHINE_HANDLER,
+    MRET,
+    NOP,
+    SRET,
+    SUPERVISOR_HANDLER,
+    WFI,
+    Bench,
+    Benches,
+    M,
+    S,
+    U,
+    csrrs,
+    csrrsi,
+    csrrw,
 )  # fmt: skip
 
 SIE, MIE, SPIE, MPIE, SPP, MPP, MPRV = 1 << 1, 1 << 3, 1 << 5, 1 << 7, 1 << 8, 3 << 11, 1 << 17
@@ -86,8 +101,8 @@ class Model:
         assert found == vars(self)
         assert bench.state.context_index == self.priv
         lent = self.mstatus & MPRV and bits(self.mstatus, 12, 11) != M
-        view = 4 if self.priv == M and lent else 3 if self.priv == M else self.priv + (self.priv == S and bit(self.mstatus, 18))
-        assert bench.state.mmu_index == view
+        views = {U: 0, S: 1 + bit(self.mstatus, 18), M: 4 if lent else 3}
+        assert bench.state.mmu_index == views[self.priv]
 
 
 def _random_model(rng: random.Random) -> Model:
@@ -105,7 +120,8 @@ def test_entry(benches: Benches, seed: int) -> None:
     rng, bench = random.Random(seed), benches.get()
     model = _random_model(rng)
     interrupt = rng.random() < 0.5
-    cause = rng.choice(traps.PRIORITY) | INTERRUPT if interrupt else rng.choice([n for n in range(16) if n not in (10, 14)])
+    exceptions = [n for n in range(16) if n not in (10, 14)]
+    cause = rng.choice(traps.PRIORITY) | INTERRUPT if interrupt else rng.choice(exceptions)
     value = rng.getrandbits(64)
     model.put(bench)
     bench.cpu.call("take_trap", cause, value)
@@ -177,7 +193,7 @@ def test_svinval_is_an_extension(benches: Benches) -> None:
     assert bench.trapped == 2
 
 
-# --- interrupts ---------------------------------------------------------------------------------------------------------
+# --- interrupts -------------------------------------------------------------------------------------------------------
 
 
 def _expected_interrupt(priv: int, mstatus: int, pending: int, mideleg: int) -> int | None:
@@ -216,7 +232,7 @@ def test_interrupts(bench: Bench, seed: int) -> None:
     ([csrrs("mie")], {"mstatus": MIE, "a1": MTIP}),
     ([csrrw("mie")], {"mstatus": MIE, "a1": MTIP}),
 ])  # fmt: skip
-def test_an_interrupt_that_is_let_through_is_taken_at_once(bench: Bench, words: list[int], before: dict[str, int]) -> None:
+def test_interrupt_that_is_let_through_is_taken_at_once(bench: Bench, words: list[int], before: dict[str, int]) -> None:
     """The instruction that enables a pending interrupt is the last before the handler."""
     state = bench.state
     state.irq_lines = MTIP
@@ -258,10 +274,12 @@ def test_interrupt_before_the_first_instruction_after_a_return(bench: Bench) -> 
     assert (state.scause, state.sepc, state.pc) == (5 | INTERRUPT, CODE + 0x1000, SUPERVISOR_HANDLER)
 
 
-# --- waiting ------------------------------------------------------------------------------------------------------------
+# --- waiting ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("lines", "mie", "waits"), [(0, 0xAAA, True), (MTIP, 0, True), (MTIP, MTIP, False), (SEIP, SEIP, False)])
+@pytest.mark.parametrize(("lines", "mie", "waits"), [
+    (0, 0xAAA, True), (MTIP, 0, True), (MTIP, MTIP, False), (SEIP, SEIP, False),
+])  # fmt: skip
 def test_wait(bench: Bench, lines: int, mie: int, waits: bool) -> None:
     """wfi goes on at once where an enabled interrupt is pending, whether or not it can be taken."""
     bench.state.irq_lines, bench.state.mie = lines, mie

@@ -111,9 +111,17 @@ class Memory(Protocol):
 class SbiMachine(Protocol):
     """What the interface needs of a machine. Its clock counts the nanoseconds that the harts' `time` is made of."""
 
-    clock: Clock
-    memory: Any
-    lock: AbstractContextManager[Any]
+    @property
+    def clock(self) -> Clock:
+        """Timers."""
+
+    @property
+    def memory(self) -> Memory:
+        """Guest-physical memory."""
+
+    @property
+    def lock(self) -> AbstractContextManager[Any]:
+        """Held while timers fire."""
 
     def request_shutdown(self, status: int = 0) -> None:
         """Power off."""
@@ -445,10 +453,9 @@ class Sbi:
     def _shared(self, size: int, low: int, high: int) -> memoryview:
         """Memory that a call names by physical address."""
         try:
-            view: memoryview = self.machine.memory.dma_view(low | high << self.config.xlen, size)
+            return self.machine.memory.dma_view(low | high << self.config.xlen, size)
         except MemoryAccessError:
             raise _Failure(Error.INVALID_PARAM) from None
-        return view
 
     # --- legacy calls (chapter 5) -----------------------------------------------------------------------------------
 
@@ -523,10 +530,9 @@ class Sbi:
     def _byte_at(self, address: int) -> int:
         """A byte of RAM; memory of devices holds no masks."""
         try:
-            byte: int = self.machine.memory.dma_view(address, 1)[0]
+            return self.machine.memory.dma_view(address, 1)[0]
         except MemoryAccessError:
             return 0
-        return byte
 
 
 def _bound(work: Callable[[Hart], None], hart: Hart) -> Callable[[], None]:

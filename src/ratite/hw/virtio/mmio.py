@@ -62,6 +62,11 @@ class VirtioMmio(Device, name="virtio-mmio", size=0x200, access=(1, 4)):
         self.interrupt_status.value |= bits
         self.irq.raise_()
 
+    def clear_interrupts(self) -> None:
+        """The device was reset. Page size and selectors stay: drivers choose those once, before they reset it."""
+        self.interrupt_status.value = 0
+        self.irq.lower()
+
     # --- helpers of the registers
 
     @property
@@ -133,7 +138,7 @@ class VirtioMmio(Device, name="virtio-mmio", size=0x200, access=(1, 4)):
                 return
             dev.device.set_status(self.written)
             if not self.written:
-                dev.reset()
+                dev.clear_interrupts()
 
     class config_generation(Register, offset=0x0FC, mode="ro"):
         def on_read(self, dev: VirtioMmio) -> None:

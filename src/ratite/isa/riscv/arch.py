@@ -16,10 +16,13 @@ from ratite.isa.riscv.status import MMU_MODES
 from ratite.isa.riscv.table import RISCV
 
 #: The files that fill the instruction table.
-_INSTRUCTIONS = ("rv_i", "rv_m", "rv_a", "rv_f", "rv_d", "rv_c", "rv_zb", "rv_zicbo", "rv_zifencei", "csr_insns", "priv")
+_INSTRUCTIONS = (
+    "rv_i", "rv_m", "rv_a", "rv_f", "rv_d", "rv_c", "rv_zb", "rv_zicbo", "rv_zifencei", "csr_insns", "priv",
+)  # fmt: skip
 #: The files that instruction texts and native helpers draw on.
 _SHARED = (
-    "formats", "formats_c", "floats", "state", "config", "csr", "exceptions", "counters", "traps", "mmu", "pmp", "status",
+    "formats", "formats_c", "floats", "exceptions", "state", "config",
+    "csr", "counters", "status", "traps", "mmu", "pmp",
 )  # fmt: skip
 
 #: Modules whose source decides what machine code looks like; caches of it are keyed by their content.
