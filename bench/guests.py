@@ -26,8 +26,8 @@ def command(emulator: str, initrd: Path, append: str = "", *, memory: str = "1G"
     """The command line that both emulators take."""
     linux = files()
     options = ["-M", "virt", "-m", memory, "-nographic", "-no-reboot"]
-    files_of_it = ["-kernel", str(linux.kernel), "-initrd", str(initrd)]
-    return [emulator, *options, *files_of_it, "-append", f"{linux.append} {append}".strip()]
+    boot = ["-kernel", str(linux.kernel), "-initrd", str(initrd)]
+    return [emulator, *options, *boot, "-append", f"{linux.append} {append}".strip()]
 
 
 def initrd_with_programs() -> Path:

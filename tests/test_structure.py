@@ -132,9 +132,9 @@ def test_public_names_have_documentation() -> None:
         if tree.body and not ast.get_docstring(tree):
             missing.append(f"{relative}")
         for node in tree.body:
-            if not isinstance(node, ast.ClassDef | ast.FunctionDef) or node.name.startswith("_") or explains_itself(node):
+            if not isinstance(node, ast.ClassDef | ast.FunctionDef) or node.name.startswith("_"):
                 continue
-            if not ast.get_docstring(node):
+            if not ast.get_docstring(node) and not explains_itself(node):
                 missing.append(f"{relative}:{node.lineno} {node.name}")
     assert not missing, "\n".join(missing)
 

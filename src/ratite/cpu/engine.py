@@ -17,6 +17,7 @@ from ratite.codegen.library import Library
 from ratite.codegen.runtime import ENTRY_BITS
 from ratite.cpu.hostmem import HostBuffer
 from ratite.cpu.translate import PAGE, CodePage, Translator
+from ratite.cpu.wordcache import WordCache
 from ratite.errors import MemoryAccessError
 from ratite.isa.arch import Arch
 
@@ -76,6 +77,9 @@ class Engine:
         self.entry_table = HostBuffer(_ENTRY.size << ENTRY_BITS)
         self.ram_table = HostBuffer(_ROW.size * (_RAM_ROWS + 1))
         self.translator = Translator(self)
+        self.words = WordCache(self) if user is None else None
+        if self.words is not None:
+            self.words.load(self.translator.memos)
         self.pages: dict[tuple[int, int, int], CodePage] = {}
         self.by_host: dict[int, set[tuple[int, int, int]]] = {}
         self.vcpus: list[Vcpu] = []
@@ -279,6 +283,8 @@ class Engine:
     def save(self) -> None:
         """Write newly compiled stencils to disk."""
         self.library.close()
+        if self.words is not None:
+            self.words.save(self.translator.memos)
 
     # --- logging ------------------------------------------------------------------------------------------------------------------
     def log_unit(self, page: CodePage, plan: object, starts: list[int], base: int, code: bytes) -> None:

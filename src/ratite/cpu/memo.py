@@ -73,6 +73,7 @@ class Memo:
                 self.classes[slot.name] = [ZERO if n == file.zero else pins.get((slot.name, n), MEMORY) for n in range(file.count)]
                 self.offsets[slot.name] = [slot.at(n) for n in range(file.count)]
         self.jump_cache = JUMP_BASE + context * JUMP_SIZE
+        self.stand_ins: set[int] = set()
         self._goto: Entry | None = None
         self._recipes: dict[tuple[Insn, tuple[int, ...]], _Recipe] = {}
 
@@ -147,6 +148,7 @@ class Memo:
         if stencil is None:
             raise Missing(Job(Key(form, in_memory, imm_classes), insn, block_of(insn, self.engine.arch, form)))
         self.engine.library.want(Key(form, tuple(classes), imm_classes))
+        self.stand_ins.add(word)
         return self._through_memory(self._patch(stencil, operands, how), info, classes, operands, pinned)
 
     def _through_memory(self, entry: Entry, info: FormInfo, classes: list[int], operands: list[int], pinned: list[int]) -> Entry:

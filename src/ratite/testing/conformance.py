@@ -1,15 +1,15 @@
-"""Differential tests of instruction sets: the same instruction on the same state in several engines, whole state compared.
+"""Differential tests of instruction sets: one instruction on the same state in several engines, all of it compared.
 
-Instructions are random words of every entry of a decode table, operands come from the edges of their ranges, so that a new
-instruction set gets its tests from its own definition. Each case is one instruction at `CODE`, with a window of known bytes
-at `DATA`; registers from which an instruction forms an address point into the window.
+Instructions are random words of every entry of a decode table, operands come from the edges of their ranges, so that
+a new instruction set gets its tests from its own definition. Each case is one instruction at `CODE`, with a window of
+known bytes at `DATA`; registers from which an instruction forms an address point into the window.
 
     cases = Generator(subject, seed=1).cases(per_entry=20)
     report = Report(skips)
     report.compare(cases, reference, peer)
 
-An engine is anything with a name that runs cases (`Engine`). What an engine is known to do otherwise stands with its reason in
-a table of `Skip`s; a report counts what each of them left out.
+An engine is anything with a name that runs cases (`Engine`). What an engine is known to do otherwise stands with its
+reason in a table of `Skip`s; a report counts what each of them left out.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The state after a case: address of the next instruction, registers, fields, changed bytes of memory, and the event."""
+    """The state after a case: address of the next instruction, registers, fields, changed bytes of memory, event."""
 
     pc: int
     registers: Mapping[str, tuple[int, ...]]
@@ -77,8 +77,8 @@ class Engine(Protocol):
 class Subject:
     """What the generator must know of an instruction set beside its table.
 
-    edges: interesting values of each register file. fields: values from which the initial value of a field of the state is
-    chosen; only these fields are compared.
+    edges: interesting values of each register file. fields: values from which the initial value of a field of the
+    state is chosen; only these fields are compared.
     """
 
     arch: Arch
@@ -95,7 +95,7 @@ class Skip:
     applies: Callable[[Case, Outcome], bool]
 
 
-# --- cases --------------------------------------------------------------------------------------------------------------
+# --- cases ----------------------------------------------------------------------------------------------------------
 
 
 class Generator:
@@ -142,12 +142,12 @@ class Generator:
 
     def case(self, insn: Insn, word: int) -> Case:
         """A word with a state of its own: edges of the operands, pointers into the window where it forms addresses."""
-        registers = {name: [self._value(name) for _ in range(file.count)] for name, file in self._files.items()}
+        registers = {name: [self._value(name) for _ in range(d.count)] for name, d in self._files.items()}
         for file, number in self._bases(insn, word):
             registers[file][number] = self._pointer()
-        for name, file in self._files.items():
-            if file.zero is not None:
-                registers[name][file.zero] = 0
+        for name, declared in self._files.items():
+            if declared.zero is not None:
+                registers[name][declared.zero] = 0
         fields = {name: self.random.choice(values) for name, values in self.subject.fields.items()}
         return Case(insn, word, {name: tuple(values) for name, values in registers.items()}, fields)
 
@@ -182,7 +182,7 @@ def address_operands(block: Block) -> set[str]:
     return names
 
 
-# --- comparison ---------------------------------------------------------------------------------------------------------
+# --- comparison -----------------------------------------------------------------------------------------------------
 
 
 def difference(expected: Outcome, found: Outcome) -> str:

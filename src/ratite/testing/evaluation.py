@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ratite.bits import mask, signed
@@ -33,7 +33,7 @@ class _OutsideWindow(Exception):
 
 
 class FlatCpu:
-    """What evaluators need of a vCPU: the state, and memory that is one window."""
+    """What evaluators need of a vCPU: the state, memory that is one window, and `natives` in the place of helpers."""
 
     def __init__(self, arch: Arch, memory: bytes) -> None:
         self.arch = arch
@@ -42,6 +42,7 @@ class FlatCpu:
         self.bytes = memoryview(self.state)
         self.words = memoryview(self.state).cast("Q")
         self.memory = bytearray(memory)
+        self.natives: dict[str, Callable[..., int]] = {}
 
     def get(self, name: str, index: int = 0) -> int:
         """An element of the state by its declared name."""
@@ -60,7 +61,7 @@ class FlatCpu:
         slot = self.arch.layout.slots[name]
         return self.base + slot.at(index), slot.width if slot.count == 1 else 64
 
-    # --- what evaluators call -------------------------------------------------------------------------------------------
+    # --- what evaluators call ---------------------------------------------------------------------------------------
 
     def load(self, address: int, size: int) -> int:
         at = self._offset(address, size)
@@ -80,6 +81,9 @@ class FlatCpu:
         if old == expected:
             self.store(address, size, new)
         return old
+
+    def call(self, name: str, *args: int) -> int:
+        return self.natives[name](*args)
 
     def raise_fp_flags(self, flags: int) -> None:
         self.set("fp_flags", self.get("fp_flags") | flags)

@@ -1,4 +1,4 @@
-"""The stencil tier as an engine of conformance tests: instructions translated and run as machine code in a bare machine."""
+"""The stencil tier as an engine of conformance tests: instructions run as machine code in a bare machine."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ PARK = 0x0030_0000
 class Handles:
     """What is particular about an instruction set in a bare machine.
 
-    park: bytes of an instruction that halts. filler: a short instruction that raises an exception, to be put around the one
-    under test. prepare: makes the state ready to run it in the most privileged mode, exceptions going to `PARK`. trapped: the
-    address and the event of the exception that has been taken.
+    park: bytes of an instruction that halts. filler: a short instruction that raises an exception, to be put around
+    the one under test. prepare: makes the state ready to run it in the most privileged mode, exceptions going to
+    `PARK`. trapped: the address and the event of the exception that has been taken.
     """
 
     park: bytes
@@ -74,7 +74,7 @@ class NativePeer:
         for name, value in case.fields.items():
             setattr(state, name, value)
         self._vcpu.set_fp_round(case.fields.get("frm", 0))
-        state.pc = CODE
+        state.next_pc = CODE
 
     def _changes(self) -> Mapping[int, int]:
         data = self._space.dma_read(DATA, DATA_SIZE)

@@ -1,9 +1,10 @@
-"""Unicorn as an engine of conformance tests: QEMU's translators as a library, with no program around the instruction."""
+"""Unicorn as an engine of conformance tests: QEMU's translators as a library, no program around the instruction."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 from ratite.testing.conformance import CODE, DATA, DATA_SIZE, FAULT, ILLEGAL, Case, Outcome, window
@@ -15,9 +16,9 @@ _PAGE = 0x1000
 class Binding:
     """How Unicorn names an instruction set.
 
-    arch, mode: its constants. registers: numbers by register file; None stands for one that cannot be written. pc: number of
-    the program counter. events: what interrupt numbers mean. prepare: brings a new machine into the mode under test. write,
-    read: carry fields of the state over, from a case and into its outcome.
+    arch, mode: its constants. registers: numbers by register file; None stands for one that cannot be written. pc:
+    number of the program counter. events: what interrupt numbers mean. prepare: brings a new machine into the mode
+    under test. write, read: carry fields of the state over, from a case and into its outcome.
     """
 
     arch: int
@@ -36,8 +37,7 @@ class UnicornPeer:
     name = "unicorn"
 
     def __init__(self, binding: Binding) -> None:
-        import unicorn
-
+        unicorn: Any = import_module("unicorn")
         self._binding, self._unicorn = binding, unicorn
         self._initial = window()
         self._machine = machine = unicorn.Uc(binding.arch, binding.mode)

@@ -1,7 +1,7 @@
-"""An engine of conformance tests: instructions run one at a time in a Linux program, under an emulator or on a real machine.
+"""An engine of conformance tests: instructions run one at a time in a Linux program, by an emulator or for real.
 
-The program (`linux_peer.c`) is built with Debian's cross compiler. It shows what user mode shows: registers, memory, and which
-signal an exception becomes.
+The program (`linux_peer.c`) is built with Debian's cross compiler. It shows what user mode shows: registers, memory,
+and which signal an exception becomes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,18 @@ from functools import cached_property
 from pathlib import Path
 
 from ratite.isa.arch import Arch
-from ratite.testing.conformance import BREAKPOINT, CODE, DATA, DATA_SIZE, FAULT, ILLEGAL, MISALIGNED, Case, Outcome, window
+from ratite.testing.conformance import (
+    BREAKPOINT,
+    CODE,
+    DATA,
+    DATA_SIZE,
+    FAULT,
+    ILLEGAL,
+    MISALIGNED,
+    Case,
+    Outcome,
+    window,
+)
 
 COMPILER = "riscv64-linux-gnu-gcc"
 SOURCE = Path(__file__).with_name("linux_peer.c")
@@ -80,7 +91,8 @@ class LinuxPeer:
         state = _STATE.unpack(packed)
         pc, fcsr = state[0], state[64]
         registers = {"x": (0, *state[1:32]), "f": tuple(state[32:64])}
-        fields = case.fields | {"frm": fcsr >> 5, "fp_flags": engine_flags(fcsr)}
+        fields = {**case.fields, "frm": fcsr >> 5, "fp_flags": engine_flags(fcsr)}
         old = self._initial[first : first + len(data)]
         memory = {DATA + first + n: new for n, (was, new) in enumerate(zip(old, data, strict=False)) if was != new}
-        return Outcome(pc, registers, fields, memory if first < DATA_SIZE else {}, _SIGNALS[signal] if pc == CODE else "")
+        event = _SIGNALS[signal] if pc == CODE else ""
+        return Outcome(pc, registers, fields, memory if first < DATA_SIZE else {}, event)

@@ -34,7 +34,8 @@ class Program:
         target = folder / str(self)
         where = ["-Wl,-Ttext=0x80000000", "-DMACHINE"] if self.bare else []
         abi = "lp64d" if self.xlen == 64 else "ilp32d"
-        options = ["-nostdlib", "-static", "-Wl,-N", "-Wl,--no-warn-rwx-segments", "-fno-pie", "-no-pie", "-Wl,--no-relax", "-Wl,--build-id=none", *where]
+        linker = ["-Wl,-N", "-Wl,--no-warn-rwx-segments", "-Wl,--no-relax", "-Wl,--build-id=none"]
+        options = ["-nostdlib", "-static", "-fno-pie", "-no-pie", *linker, *where]
         source = FOLDER / f"{self.name}.S"
         march = f"-march=rv{self.xlen}gc{_EXTRA}"
         subprocess.run([COMPILER, march, f"-mabi={abi}", *options, "-o", str(target), str(source)], check=True)

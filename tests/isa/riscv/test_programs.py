@@ -1,7 +1,7 @@
 """The self-checking programs of the unprivileged extensions, as Linux programs and on a bare board.
 
-Each runs in QEMU first, which proves the program, and then in Ratite, which has to agree. The status of a failing program is
-the number of the case that failed.
+Each runs in QEMU first, which proves the program, and then in Ratite, which has to agree. The status of a failing
+program is the number of the case that failed.
 """
 
 from __future__ import annotations
@@ -15,9 +15,8 @@ from tests.isa.riscv.programs import Program, missing, names, qemu, ratite, stat
 #: Programs for extensions that QEMU 7.2 does not have.
 NEWER_THAN_QEMU = {"rv_zicbo"}
 
-PROGRAMS = pytest.mark.parametrize(
-    "program", [Program(name, xlen, bare) for name in names("rv_") for xlen in (64, 32) for bare in (False, True)], ids=str
-)
+ALL = [Program(name, xlen, bare) for name in names("rv_") for xlen in (64, 32) for bare in (False, True)]
+PROGRAMS = pytest.mark.parametrize("program", ALL, ids=str)
 
 
 def _build(program: Program, folder: Path, *tools: str) -> Path:

@@ -1,8 +1,8 @@
 """Zicbom and Zicboz, cache-block management and zeroing (RISC-V Cache-Block Management Operations, version 1.0).
 
 There is no cache to manage: an operation checks that it is enabled and that its address may be accessed, and does
-nothing else. Not modelled: protection regions that end within a cache block. Prefetches (Zicbop) are hints encoded as
-ori.
+nothing else. Not modelled: protection regions that end within a cache block, and access faults of physical addresses
+where nothing is. Prefetches (Zicbop) are hints encoded as ori.
 """
 
 from __future__ import annotations

@@ -137,12 +137,18 @@ done:
     c3                    ret
 stray:                ; not a guest thread: pass the signal to the first of them
     89 fa                 mov edx, edi
+    49 89 f2              mov r10, rsi
     b8 27 00 00 00        mov eax, 39               ; getpid
     0f 05                 syscall
     89 c7                 mov edi, eax
-    48 8b 35 21 0f 00 00  mov rsi, [rip+leader]
-    b8 ea 00 00 00        mov eax, 234              ; tgkill
+    48 8b 35 1e 0f 00 00  mov rsi, [rip+leader]
+    b8 29 01 00 00        mov eax, 297              ; rt_tgsigqueueinfo, which other threads may use for queued signals alone
     0f 05                 syscall
+    85 c0                 test eax, eax
+    79 07                 jns passed
+    b8 ea 00 00 00        mov eax, 234              ; tgkill: what siginfo said is lost
+    0f 05                 syscall
+passed:
     c3                    ret
 """
 
