@@ -14,6 +14,7 @@ from ratite.cli import inventory
 from ratite.cli.machine_options import OPTIONS as SYSTEM_OPTIONS
 from ratite.cli.options import OptionTable, Refused
 from ratite.cli.user_options import OPTIONS as USER_OPTIONS
+from ratite.hw.model import PropertyOwner
 
 FOLDER = Path(__file__).parent / "reference"
 NOTE = "<!-- Made by docs/generate.py from the code. Do not edit. -->\n\n"
@@ -69,7 +70,7 @@ def machines() -> str:
     return "\n".join(parts)
 
 
-def properties(owner: type) -> str:
+def properties(owner: type[PropertyOwner]) -> str:
     """The properties of a device or a board."""
     rows = [
         (
@@ -79,7 +80,7 @@ def properties(owner: type) -> str:
             prop.description,
         )
         for name, prop in sorted(owner.properties.items())
-    ]  # type: ignore[attr-defined]
+    ]
     return table(("property", "type", "default", "meaning"), rows) if rows else "None.\n"
 
 

@@ -8,6 +8,7 @@ import re
 import runpy
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -166,6 +167,16 @@ def test_devices_and_boards_have_tests() -> None:
     assert not untested
     assert all(boards_of(arch) for arch in ARCHITECTURES)
     assert not [name for _, name in BOARDS if f'"{name}"' not in text]
+
+
+def test_other_files_are_installed() -> None:
+    """What is in the package and is no Python is matched by pyproject.toml's package-data, so that a wheel has it."""
+    with open(ROOT / "pyproject.toml", "rb") as file:
+        patterns = tomllib.load(file)["tool"]["setuptools"]["package-data"]["ratite"]
+    matched = {path for pattern in patterns for path in SOURCE.glob(pattern) if path.is_file()}
+    others = {path for path in SOURCE.rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")}
+    missing = sorted(str(path.relative_to(SOURCE)) for path in others - matched)
+    assert not missing, f"pyproject.toml, package-data: add {missing}"
 
 
 def test_commands_have_modules() -> None:

@@ -7,6 +7,7 @@ import os
 import traceback
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, nullcontext
+from types import SimpleNamespace
 from typing import Any
 
 from ratite.user.abi import abi as find_abi
@@ -32,12 +33,19 @@ class Stop:
 class State:
     """RISC-V registers."""
 
-    def __init__(self) -> None:
-        self.x = [0] * 32
-        self.f = [0] * 32
+    def __init__(self, words: memoryview) -> None:
+        self.x, self.f, self._pc = words[:32], words[32:64], words[64:65]
         self.pc = 0x1_0000
         self.frm = 0
         self.fp_flags = 0
+
+    @property
+    def pc(self) -> int:
+        return self._pc[0]
+
+    @pc.setter
+    def pc(self, value: int) -> None:
+        self._pc[0] = value
 
 
 class FakeVcpu:
@@ -45,7 +53,11 @@ class FakeVcpu:
 
     def __init__(self, space: GuestSpace, script: Script) -> None:
         self.space = space
-        self.state: Any = State()
+        self.words = memoryview(bytearray(65 * 8)).cast("Q")
+        self.base8 = 0
+        slots = {"x": SimpleNamespace(offset=0), "f": SimpleNamespace(offset=256), "next_pc": SimpleNamespace(offset=512)}
+        self.engine: Any = SimpleNamespace(arch=SimpleNamespace(layout=SimpleNamespace(slots=slots)))
+        self.state: Any = State(self.words)
         self.fp_round = 0
         self.invalidated: list[tuple[int, int]] = []
         self.thread_script: Script = script
@@ -72,8 +84,7 @@ class FakeVcpu:
 
     def clone(self) -> FakeVcpu:
         other = FakeVcpu(self.space, self.thread_script)
-        state = self.state
-        other.state.x[:], other.state.f[:], other.state.pc = state.x, state.f, state.pc
+        other.words[:] = self.words
         return other
 
     def close(self) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ratite.user import siginfo
 from ratite.user.abi import abi
 from ratite.user.abi.base import AlternateStack, Handler
-from ratite.user.abi.riscv import SIGINFO_SIZE, Riscv
+from ratite.user.abi.riscv import SIGINFO_SIZE, Riscv, RiscvRegisters
 from ratite.user.failure import SyscallError
 from ratite.user.signalnumbers import SIGCHLD, SIGSEGV
 from ratite.user.space import MAP_ANONYMOUS, MAP_PRIVATE, GuestSpace
@@ -52,7 +52,7 @@ def test_frame_layout_is_the_kernels(tmp_path: Path) -> None:
     assert check_constants(RISCV_CC, includes, expected, tmp_path) == []
 
 
-def vcpu_with_stack(arch: str) -> tuple[Riscv, FakeVcpu, int]:
+def vcpu_with_stack(arch: str) -> tuple[Riscv, FakeVcpu, RiscvRegisters, int]:
     def nothing(v: FakeVcpu) -> Steps:
         raise StopIteration
         yield
@@ -60,7 +60,8 @@ def vcpu_with_stack(arch: str) -> tuple[Riscv, FakeVcpu, int]:
     space = SPACES[layout.bits]
     space.clear()
     stack = space.mmap(0, 8192, 3, MAP_PRIVATE | MAP_ANONYMOUS)
-    return layout, FakeVcpu(space, nothing), stack + 8192
+    vcpu = FakeVcpu(space, nothing)
+    return layout, vcpu, layout.registers(vcpu), stack + 8192
 
 
 SPACES = {bits: GuestSpace(bits) for bits in (32, 64)}
@@ -70,7 +71,7 @@ SPACES = {bits: GuestSpace(bits) for bits in (32, 64)}
 @given(data=st.data())
 def test_return_restores_everything(arch: str, data: st.DataObject) -> None:
     """After the handler, registers, mask and alternate stack are what they were, whatever the handler did."""
-    layout, vcpu, top = vcpu_with_stack(arch)
+    layout, vcpu, registers, top = vcpu_with_stack(arch)
     limit = (1 << layout.bits) - 1
     state = vcpu.state
     for n in range(1, 32):
@@ -79,39 +80,40 @@ def test_return_restores_everything(arch: str, data: st.DataObject) -> None:
         state.f[n] = data.draw(WORD)
     state.pc = data.draw(WORD) & limit
     state.frm, state.fp_flags = data.draw(st.integers(0, 4)), data.draw(st.integers(0, 31))
-    before = (state.x[1:], list(state.f), state.pc, state.frm, state.fp_flags)
+    before = (list(state.x[1:]), list(state.f), state.pc, state.frm, state.fp_flags)
     mask = data.draw(WORD)
     info = siginfo.fault(SIGSEGV, 1, 0x1234, layout.bits)
     handler = Handler(0x5000, SIGSEGV, info, mask, AlternateStack(0x100, 0x200, 0), 0x7000)
-    layout.enter_handler(vcpu, vcpu.space, handler, top)
+    layout.enter_handler(registers, vcpu.space, handler, top)
     sp = state.x[2]
     assert sp % 16 == 0 and sp + layout.frame_size <= top
     assert (state.pc, state.x[1], state.x[10], state.x[11], state.x[12]) == (0x5000, 0x7000, SIGSEGV, sp, sp + 128)
     assert vcpu.space.read(sp, 128) == info
     for n in (*range(1, 2), *range(3, 32)):
         state.x[n] = n
-    state.f[:] = [0] * 32
+    for n in range(32):
+        state.f[n] = 0
     state.frm = state.fp_flags = 0
-    found_mask, stack = layout.leave_handler(vcpu, vcpu.space)
-    assert (state.x[1:], list(state.f), state.pc, state.frm, state.fp_flags) == before
+    found_mask, stack = layout.leave_handler(registers, vcpu.space)
+    assert (list(state.x[1:]), list(state.f), state.pc, state.frm, state.fp_flags) == before
     assert (found_mask, stack.start, stack.size) == (mask, 0x100, 0x200)
 
 
 def test_bad_frames_are_refused() -> None:
     """No room for a frame, an unmapped stack pointer, and words that must be zero: errors, not Python exceptions."""
-    layout, vcpu, top = vcpu_with_stack("riscv64")
+    layout, vcpu, registers, top = vcpu_with_stack("riscv64")
     handler = Handler(0x5000, 11, bytes(128), 0, AlternateStack(), 0)
     for sp in (0, 100, top - 8192 + 64, 1 << 63, (1 << 64) - 1):
         with pytest.raises(SyscallError):
-            layout.enter_handler(vcpu, vcpu.space, handler, sp)
+            layout.enter_handler(registers, vcpu.space, handler, sp)
     for sp in (0, top, 1 << 63):
         vcpu.state.x[2] = sp
         with pytest.raises(SyscallError):
-            layout.leave_handler(vcpu, vcpu.space)
-    layout.enter_handler(vcpu, vcpu.space, handler, top)
+            layout.leave_handler(registers, vcpu.space)
+    layout.enter_handler(registers, vcpu.space, handler, top)
     vcpu.space.write(vcpu.state.x[2] + layout.frame_size - 4, b"\1")
     with pytest.raises(SyscallError):
-        layout.leave_handler(vcpu, vcpu.space)
+        layout.leave_handler(registers, vcpu.space)
 
 
 @given(st.integers(1, 64), st.sampled_from([-60, -6, -2, -1, 0, 1, 2, 0x80]), WORD, WORD)

@@ -220,7 +220,8 @@ class Lowering:
         return self.get_register(*v.attr)
 
     def _op_reg_set(self, v: Value) -> None:
-        self.set_register(*v.attr, self.value(v.args[0]))
+        file, which = v.attr
+        self.set_register(file, which, self.value(v.args[0]))
 
     def _op_state_get(self, v: Value) -> str:
         return self.get_field(v.attr)

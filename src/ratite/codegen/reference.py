@@ -19,7 +19,7 @@ from ratite.ir.ops import HELPERS
 from ratite.isa.dsl import Insn, Layout
 
 
-class GuestTrap(Exception):  # noqa: N818 - an event of the guest, not an error
+class GuestTrap(Exception):
     """An exception of the guest: `cause` and `value` as the architecture numbers them."""
 
     def __init__(self, cause: int, value: int = 0) -> None:
@@ -27,7 +27,7 @@ class GuestTrap(Exception):  # noqa: N818 - an event of the guest, not an error
         self.cause, self.value = cause, value
 
 
-class Leave(Exception):  # noqa: N818
+class Leave(Exception):
     """The instruction ends with `s.exit(reason)`; execution goes on at `to`."""
 
     def __init__(self, reason: int, to: int) -> None:

@@ -285,7 +285,7 @@ def _miss(arch: Arch, write: bool) -> str:
     pcload = f" %pc = load i{w}, ptr %rec\n"
     check = ""
     if write:  # the fill keeps pages with translated code, and read-only memory, from being written
-        check = f""" %tag2 = load i64, ptr %tp
+        check = """ %tag2 = load i64, ptr %tp
  %good = icmp eq i64 %tag2, %page
  br i1 %good, label %retry, label %code, !prof !9
 code:

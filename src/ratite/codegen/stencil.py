@@ -86,9 +86,10 @@ class FormInfo(NamedTuple):
     """What the translator must know of a form before it can choose a stencil.
 
     imms: for each immediate "plain", "shift" (amount), "address" (offset of a memory access), "wide" (only describes an exception),
-    "branch" or "pcrel". interpreted: it has no machine code. ends: execution never reaches the instruction after it directly. links: index of the register operand that receives the
-    address of the instruction after it, or -1. resumes: it ends in an exception, from which execution may come back. reads, writes: for each
-    register operand, whether the text reads and writes it. plain: it does nothing but fall through to the next instruction, or start over.
+    "branch" or "pcrel". interpreted: it has no machine code. ends: execution never reaches the instruction after it directly. links: index
+    of the register operand that receives the address of the instruction after it, or -1. resumes: it ends in an exception, from which
+    execution may come back. reads, writes: for each register operand, whether the text reads and writes it. plain: it does nothing but
+    fall through to the next instruction, or start over.
     """
 
     imms: tuple[str, ...]
@@ -452,9 +453,9 @@ def _candidates(arch: Arch, job: Job, opaque: bool) -> list[tuple[int, int, int]
             slot = arch.layout.slots[r.file]
             found.append((n, slot.offset + slot.stride * (3 + 5 * n), slot.offset + slot.stride * (4 + 7 * n)))
     if not opaque:
-        for n, cls in enumerate(job.key.imms):
-            if cls in _SAMPLES:
-                found.append((len(job.key.regs) + n, *_SAMPLES[cls][n]))
+        for n, imm_cls in enumerate(job.key.imms):
+            if imm_cls in _SAMPLES:
+                found.append((len(job.key.regs) + n, *_SAMPLES[imm_cls][n]))
     if _jumps(job):
         found.append((-1, *_JUMP_SAMPLES))
     return found

@@ -287,9 +287,16 @@ class Engine:
             self.words.save(self.translator.memos)
 
     # --- logging ------------------------------------------------------------------------------------------------------------------
-    def log_unit(self, page: CodePage, plan: object, starts: list[int], base: int, code: bytes) -> None:
-        """Write a new unit to the log."""
-        from ratite.cpu.listing import unit_listing
+    def log_unit(self, page: CodePage, offsets: list[int], starts: list[int], base: int, code: bytes) -> None:
+        """Write a new unit to the log, as far as somebody reads that."""
+        from ratite.cpu.listing import block_listings, unit_listing
 
-        for category, text in unit_listing(self.arch, page, plan, starts, base, code):
+        for category, text in unit_listing(self.arch, page, offsets, starts, base, code):
             log.write(category, text)
+        if log.enabled("op"):
+            words = []
+            for at in offsets:
+                units = self.arch.long[page.data[at >> 1]]
+                words.append((sum(page.data[(at >> 1) + n] << 16 * n for n in range(units) if (at >> 1) + n < page.limit), 2 * units))
+            for text in block_listings(self.arch, words, page.key[2]):
+                log.write("op", text)

@@ -17,8 +17,25 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ratite.codegen import host_x86_64 as host
 from ratite.codegen import pseudo
-from ratite.codegen.stencil import ADDRESS32, ADDRESS64, CONSTANT, FIXED, JUMP_BASE, JUMP_SIZE, MEMORY, STUB, TAKEN, ZERO, imm_class
-from ratite.codegen.stencil import Form, FormInfo, Job, Key, analyse, block_of
+from ratite.codegen.stencil import (
+    ADDRESS32,
+    ADDRESS64,
+    CONSTANT,
+    FIXED,
+    JUMP_BASE,
+    JUMP_SIZE,
+    MEMORY,
+    STUB,
+    TAKEN,
+    ZERO,
+    Form,
+    FormInfo,
+    Job,
+    Key,
+    analyse,
+    block_of,
+    imm_class,
+)
 from ratite.errors import DefinitionError
 from ratite.isa.dsl import Insn
 
@@ -49,7 +66,7 @@ class _How(NamedTuple):
     ends: bool
 
 
-class Missing(Exception):  # noqa: N818 - not an error: the translator compiles what is missing and goes on
+class Missing(Exception):
     """A form that has not been compiled."""
 
     def __init__(self, job: Job) -> None:

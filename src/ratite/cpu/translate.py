@@ -227,8 +227,9 @@ class Translator:
         self.instructions += len(local)
         if self.engine.library.wanted:
             self.engine.library.start_worker()
-        if log.enabled("in_asm") or log.enabled("out_asm"):
-            self.engine.log_unit(page, plan, starts, base, bytes(code))
+        if log.enabled("in_asm") or log.enabled("out_asm") or log.enabled("op"):
+            real = [n for n in range(len(offsets)) if others.get(n) != _GOTO]
+            self.engine.log_unit(page, [offsets[n] for n in real], [starts[n] for n in real], base, bytes(code[: starts[-1]]))
         return page.entries[offset]
 
     def _link(self, page: CodePage, local: dict[int, int], base: int) -> None:
@@ -251,7 +252,7 @@ class Translator:
     ) -> None:  # fmt: skip
         for kind, offset, value in lates:
             place = start + offset
-            if kind == MISS_LOAD or kind == MISS_STORE:
+            if kind in (MISS_LOAD, MISS_STORE):
                 _pack32(code, place, cold.miss(kind, page.base + at, base + start) - place - 4)
             elif kind == TAKEN:
                 to = self._known(at + value, page, local, base)

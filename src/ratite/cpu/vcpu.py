@@ -30,8 +30,9 @@ BASE = 4096
 class Event:
     """Why `run` came back.
 
-    kind: "syscall" (in user mode; the pc is at the instruction), "trap" (another exception in user mode: cause, value), "fault" (a host fault in user mode: value is the guest address, signo and code as
-    in siginfo), "interrupt" (kicked), "halt" (waiting for an interrupt), "firmware" (a call to firmware that Ratite provides), "sync".
+    kind: "syscall" (user mode; the pc is at the instruction), "trap" (another exception in user mode: cause, value), "fault" (a host fault in
+    user mode: value is the guest address, signo and code as in siginfo), "interrupt" (kicked), "halt" (waiting for an interrupt),
+    "firmware" (a call to firmware that Ratite provides).
     """
 
     kind: str
@@ -76,7 +77,12 @@ class StateView:
 
     @property
     def pc(self) -> int:
+        """Where execution goes on."""
         return int(self.next_pc)
+
+    @pc.setter
+    def pc(self, value: int) -> None:
+        self.next_pc = value
 
     def __getattr__(self, name: str) -> Any:
         slot = self.__dict__["_slots"].get(name)
@@ -220,6 +226,8 @@ class Vcpu:
         """Run guest code until something happens that the caller must know."""
         words, reason_at, enter, env, exits = self.words, self._reason, self._enter, self.env, self.exits
         while True:
+            if log.enabled("exec"):
+                log.write("exec", f"enter at {self.state.pc:#x}")
             enter(env)
             reason = words[reason_at]
             exits[reason] += 1
@@ -273,11 +281,7 @@ class Vcpu:
         """Call a native helper with this vCPU's state."""
         f = self._natives.get(name)
         if f is None:
-            helper = self.engine.arch.helpers.get(name)
-            own = name in ("ram_host", "tlb_insert", "tlb_large", "tlb_flush", "tlb_flush_page", "mode_changed", "time_ns", "fetch_is")
-            word: Any = ctypes.c_uint64 if own or self.engine.arch.word == 64 else ctypes.c_uint32
-            result: Any = word if own or helper is None else {8: ctypes.c_uint8, 32: ctypes.c_uint32}.get(helper.result(self.engine.arch.word), ctypes.c_uint64)
-            f = self._natives[name] = self.engine.function(name, result, ctypes.c_void_p, *[word] * len(args))
+            f = self._natives[name] = self._native(name, len(args))
         return f(self.env, *args)
 
     def _host_fault(self) -> Event:
@@ -290,6 +294,14 @@ class Vcpu:
         return Event(
             "fault", 0, (address - self.engine.user.base) & self._mask, both >> 32, code - (1 << 32) if code >> 31 else code
         )
+
+    def _native(self, name: str, arguments: int) -> Callable[..., int]:
+        """A native helper as a function; those of the engine take and give 64 bits, those of the ISA the register width."""
+        types: dict[int, Any] = {8: ctypes.c_uint8, 32: ctypes.c_uint32, 64: ctypes.c_uint64}
+        helper, word = self.engine.arch.helpers.get(name), self.engine.arch.word
+        width = 64 if helper is None else word
+        result = 64 if helper is None else helper.result(word)
+        return self.engine.function(name, types[result], ctypes.c_void_p, *[types[width]] * arguments)
 
     # --- translation ----------------------------------------------------------------------------------------------------------------
     def page_key(self, pc: int) -> tuple[int, int, int] | None:

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from ratite.codegen.stencil import CONSTANT, FIXED
 
 if TYPE_CHECKING:
-    from ratite.cpu.memo import Entry, Memo
     from ratite.cpu.engine import Engine
+    from ratite.cpu.memo import Entry, Memo
 
 _MAGIC = b"ratite words 1\n"
 #: Most words that are kept.

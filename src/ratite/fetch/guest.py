@@ -41,6 +41,7 @@ RECIPES: Mapping[str, Recipe] = {
     ),
 }
 
+FILES = ("kernel", "initrd.gz", "installer.gz", "busybox")
 BUSYBOX_PACKAGE = "busybox-static"
 BUSYBOX = "./usr/bin/busybox"
 SUITES = {arch: recipe.suite for arch, recipe in RECIPES.items()}
@@ -66,8 +67,8 @@ def fetch(arch: str, progress: Progress = lambda text, part: None) -> Guest:
     """
     recipe = _recipe(arch)
     folder = cache.folder("guests", f"debian-{recipe.suite}-{arch}")
-    files = [folder / name for name in ("kernel", "initrd.gz", "installer.gz", "busybox")]
-    guest = Guest(*files, append=recipe.append, machine=recipe.machine)
+    kernel, initrd_file, installer, busybox = (folder / name for name in FILES)
+    guest = Guest(kernel, initrd_file, installer, busybox, recipe.append, recipe.machine)
     with cache.locked(folder):
         if not all(path.exists() for path in (guest.kernel, guest.installer, guest.busybox)):
             _download(recipe, arch, guest, progress)

@@ -174,7 +174,7 @@ class Process:
         """Start a guest thread; returns its id. Addresses of zero mean "not asked for"."""
         child = Thread(self, parent.vcpu.clone(), parent.signals.mask)
         child.clear_child_tid = clear_tid
-        self.abi.start_thread(child.state, sp, tls)
+        self.abi.start_thread(child.registers, sp, tls)
         started = allocate_lock()
         started.acquire()
 
@@ -259,7 +259,7 @@ class Process:
         The child has a copy of the memory, not the memory itself. What it writes to the stack of its parent's frame
         (posix_spawn reports failures there) comes back through a pipe; other writes stay its own.
         """
-        top = thread.abi.stack_pointer(thread.state)
+        top = thread.abi.stack_pointer(thread.registers)
         before = self.space.read(top, self.space.readable_size(top, VFORK_WINDOW))
         with self._fork_lock:
             reading, writing = os.pipe2(os.O_CLOEXEC)
@@ -310,7 +310,7 @@ class Process:
         self._map_trampoline()
         self.auxv, self.argument_range, self.environment_range = image.auxv, image.arguments, image.environment
         self.paths.executable = os.path.realpath(found.path)
-        self.abi.start(thread.vcpu, image.entry, image.sp)
+        self.abi.start(thread.registers, image.entry, image.sp)
         name = os.path.basename(found.filename)[:15] + b"\0"
         pr_set_name = 15
         quick("prctl", pr_set_name, thread.scratch.put(name))

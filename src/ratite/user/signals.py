@@ -230,7 +230,7 @@ class ThreadSignals:
         stack = AlternateStack(self.stack.start, self.stack.size, self._stack_flags())
         handler = Handler(action.handler, signo, info, self.mask, stack, process.trampoline, action.restorer)
         try:
-            abi.enter_handler(self._thread.vcpu, self._thread.space, handler, self._frame_top(action))
+            abi.enter_handler(self._thread.registers, self._thread.space, handler, self._frame_top(action))
         except GuestFault:
             self._die(SIGSEGV)
         if self.stack.flags & SS_AUTODISARM:
@@ -244,7 +244,7 @@ class ThreadSignals:
     def sigreturn(self) -> None:
         """Go back to where a handler interrupted the guest; a bad frame kills it."""
         try:
-            mask, stack = self._thread.abi.leave_handler(self._thread.vcpu, self._thread.space)
+            mask, stack = self._thread.abi.leave_handler(self._thread.registers, self._thread.space)
         except SyscallError:
             self._die(SIGSEGV)
             return
@@ -258,7 +258,7 @@ class ThreadSignals:
         """Whether the thread runs on its alternate stack. (One that disarms itself does not count.)"""
         if self.stack.flags & SS_AUTODISARM:
             return False
-        return self.stack.holds(self._thread.abi.stack_pointer(self._thread.state))
+        return self.stack.holds(self._thread.abi.stack_pointer(self._thread.registers))
 
     def _stack_flags(self) -> int:
         """The `ss_flags` that the guest reads."""
@@ -277,7 +277,7 @@ class ThreadSignals:
     def _frame_top(self, action: Action) -> int:
         if action.flags & SA_ONSTACK and self.stack.size and not self.on_stack():
             return self.stack.start + self.stack.size
-        return self._thread.abi.stack_pointer(self._thread.state)
+        return self._thread.abi.stack_pointer(self._thread.registers)
 
     def _die(self, signo: int) -> None:
         self._thread.log_exit(f"signal {signo}")

@@ -28,9 +28,9 @@ class Tracer:
 
     def begin(self, t: Thread) -> str:
         """The line of a call that is about to be made; written at once if it may not come back."""
-        number = t.abi.number(t.state)
+        number = t.abi.number(t.registers)
         name = t.abi.numbers.get(number, f"syscall_{number}")
-        registers = t.abi.arguments(t.state)
+        registers = t.abi.arguments(t.registers)
         call = CALLS.get(name)
         if call is None:
             shown = [f"{register:#x}" for register in registers]

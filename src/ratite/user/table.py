@@ -29,9 +29,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from ratite.user.thread import Thread
-
     from ratite.user.abi.base import Abi
+    from ratite.user.thread import Thread
 
     Args = Sequence[int]
     Run = Callable[["Thread", Args], int]

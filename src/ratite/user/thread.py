@@ -46,8 +46,8 @@ class Thread:
     def __init__(self, process: Process, vcpu: Vcpu, mask: int) -> None:
         self.process = process
         self.vcpu = vcpu
-        self.state = vcpu.state
         self.abi = process.abi
+        self.registers = self.abi.registers(vcpu)
         self.space = process.space
         self.mailbox = Mailbox(vcpu.interrupt_address)
         self.signals = ThreadSignals(self, mask)
@@ -85,21 +85,21 @@ class Thread:
             elif kind == "trap" and stop.cause == syscall_cause:
                 call()
             elif kind == "trap":
-                signals.deliver_fault(self.abi.trap(self.state, stop.cause, stop.value))
+                signals.deliver_fault(self.abi.trap(self.registers, stop.cause, stop.value))
 
     def system_call(self) -> int:
         """Do the system call that the vCPU stands at; returns its result, or one of the codes for "not yet"."""
-        state, abi = self.state, self.abi
+        registers, abi = self.registers, self.abi
         scratch = self.scratch
         if scratch.used:
             scratch.reset()
-        number = abi.number(state)
+        number = abi.number(registers)
         bound = self.process.calls.get(number)
         if bound is None:
             bound = self.process.bind(number)
         run, restart = bound
         try:
-            result = run(self, abi.arguments(state))
+            result = run(self, abi.arguments(registers))
         except SyscallError as error:
             result = -error.number
         except OSError as error:
@@ -113,7 +113,7 @@ class Thread:
                 return result
             if restart and result == -EINTR and self.signals.interrupted_call_restarts():
                 return TURNED_BACK
-        abi.finish(state, result)
+        abi.finish(registers, result)
         return result
 
     def traced_system_call(self) -> int:

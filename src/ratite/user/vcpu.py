@@ -24,6 +24,11 @@ class Vcpu(Protocol):
     """A guest CPU over one GuestSpace."""
 
     state: Any
+    """Registers by name, unsigned: `state.pc` and what else the ISA declares."""
+    words: memoryview
+    """All state as 64-bit words; field `name` is at `base8 + engine.arch.layout.slots[name].offset // 8`."""
+    base8: int
+    engine: Any
 
     @property
     def interrupt_address(self) -> int:

@@ -75,9 +75,10 @@ class LinuxPeer:
         """The outcome of each case."""
         requests = window() + b"".join(self._request(case) for case in cases)
         done = subprocess.run(
-            [*self._command, str(self._program)], input=requests, capture_output=True, check=True, timeout=300
+            [*self._command, str(self._program)], input=requests, capture_output=True, check=False, timeout=300
         )
-        answers = list(_ANSWER.iter_unpack(done.stdout))
+        answers = list(_ANSWER.iter_unpack(done.stdout[: len(done.stdout) // _ANSWER.size * _ANSWER.size]))
+        assert not done.returncode, f"{self.name}: status {done.returncode}: {done.stderr.decode()[-1000:]}"
         assert len(answers) == len(cases), f"{self.name}: {len(cases)} cases, {len(answers)} answers"
         return [self._outcome(case, answer) for case, answer in zip(cases, answers, strict=True)]
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ratite.user.vcpu import Vcpu
 
     Registers = Any
-    """A vCPU's named registers: `state.pc` and what else the ISA declares."""
+    """What `registers` of an ABI made for one vCPU."""
 
 
 class Fault:
@@ -89,39 +89,43 @@ class Abi:
     pie_base: int
     """Where a position-independent program is put."""
 
-    def number(self, state: Registers) -> int:
+    def registers(self, vcpu: Vcpu) -> Registers:
+        """A live view on a vCPU's registers, as quick as Python can have it."""
+        raise NotImplementedError
+
+    def number(self, registers: Registers) -> int:
         """The number of the system call that a vCPU stands at."""
         raise NotImplementedError
 
-    def arguments(self, state: Registers) -> tuple[int, int, int, int, int, int]:
+    def arguments(self, registers: Registers) -> tuple[int, int, int, int, int, int]:
         """The six argument registers, unsigned."""
         raise NotImplementedError
 
-    def finish(self, state: Registers, result: int) -> None:
+    def finish(self, registers: Registers, result: int) -> None:
         """Put a system call's result (or `-errno`) in its register and step behind the instruction."""
         raise NotImplementedError
 
-    def start(self, vcpu: Vcpu, entry: int, sp: int) -> None:
+    def start(self, registers: Registers, entry: int, sp: int) -> None:
         """Set all registers as a new program finds them."""
         raise NotImplementedError
 
-    def start_thread(self, state: Registers, sp: int, tls: int | None) -> None:
+    def start_thread(self, registers: Registers, sp: int, tls: int | None) -> None:
         """Set up a child's registers, a copy of the parent's at its clone call; sp 0 leaves the stack pointer."""
         raise NotImplementedError
 
-    def stack_pointer(self, state: Registers) -> int:
+    def stack_pointer(self, registers: Registers) -> int:
         """The stack pointer."""
         raise NotImplementedError
 
-    def trap(self, state: Registers, cause: int, value: int) -> Fault:
+    def trap(self, registers: Registers, cause: int, value: int) -> Fault:
         """The signal for an exception that the CPU raised; `cause` and `value` are the ISA's."""
         raise NotImplementedError
 
-    def enter_handler(self, vcpu: Vcpu, space: GuestSpace, handler: Handler, sp: int) -> None:
+    def enter_handler(self, registers: Registers, space: GuestSpace, handler: Handler, sp: int) -> None:
         """Put a signal frame below `sp` and set the registers to run the handler; raises GuestFault."""
         raise NotImplementedError
 
-    def leave_handler(self, vcpu: Vcpu, space: GuestSpace) -> tuple[int, AlternateStack]:
+    def leave_handler(self, registers: Registers, space: GuestSpace) -> tuple[int, AlternateStack]:
         """Undo `enter_handler` from the frame at the stack pointer; returns the mask and alternate stack to restore."""
         raise NotImplementedError
 

@@ -35,7 +35,6 @@ RA, A1, A2 = 1, 11, 12
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ratite.user.abi.base import Registers
     from ratite.user.vcpu import Vcpu
 
 # Exception codes (privileged architecture, chapter on mcause).
@@ -47,6 +46,21 @@ SIGINFO_SIZE = 128
 FP_STATE = struct.Struct("<32QI")
 FP_STATE_SIZE = 528    # room for the Q extension: 32 * 16, fcsr, three reserved words
 UCONTEXT_HEAD = "flags:ulong link:ptr sp:ptr stack_flags:i32 stack_size:ulong mask_low:u32 mask_high:u32 unused:u32*30"
+
+
+class RiscvRegisters:
+    """A vCPU's registers as slices of its memory."""
+
+    __slots__ = ("f", "pc", "vcpu", "x")
+
+    def __init__(self, vcpu: Vcpu) -> None:
+        self.vcpu = vcpu
+        slots = vcpu.engine.arch.layout.slots
+        first = {name: vcpu.base8 + slots[name].offset // 8 for name in ("x", "f", "next_pc")}
+        self.x = vcpu.words[first["x"]:first["x"] + 32]
+        self.f = vcpu.words[first["f"]:first["f"] + 32]
+        self.pc = vcpu.words[first["next_pc"]:first["next_pc"] + 1]
+        """Of one element."""
 
 
 class Riscv(Abi):
@@ -64,84 +78,82 @@ class Riscv(Abi):
         self.fp_offset = self.registers_offset + self._registers.size
         self.frame_size = self.fp_offset + FP_STATE_SIZE
 
-    def number(self, state: Registers) -> int:
-        number: int = state.x[A7]
-        return number
+    def registers(self, vcpu: Vcpu) -> RiscvRegisters:
+        return RiscvRegisters(vcpu)
 
-    def arguments(self, state: Registers) -> tuple[int, int, int, int, int, int]:
-        x = state.x
-        return x[10], x[11], x[12], x[13], x[14], x[15]
+    def number(self, r: RiscvRegisters) -> int:
+        return r.x[A7]
 
-    def finish(self, state: Registers, result: int) -> None:
-        state.x[A0] = result & self._mask
-        state.pc = state.pc + 4
+    def arguments(self, r: RiscvRegisters) -> tuple[int, int, int, int, int, int]:
+        a0, a1, a2, a3, a4, a5 = r.x[A0:A0 + 6]
+        return a0, a1, a2, a3, a4, a5
 
-    def start(self, vcpu: Vcpu, entry: int, sp: int) -> None:
-        state = vcpu.state
+    def finish(self, r: RiscvRegisters, result: int) -> None:
+        r.x[A0] = result & self._mask
+        r.pc[0] += 4
+
+    def start(self, r: RiscvRegisters, entry: int, sp: int) -> None:
         for n in range(1, 32):
-            state.x[n] = 0
+            r.x[n] = 0
         for n in range(32):
-            state.f[n] = 0
-        _set_fcsr(vcpu, 0)
-        state.x[SP] = sp
-        state.pc = entry
+            r.f[n] = 0
+        _set_fcsr(r.vcpu, 0)
+        r.x[SP] = sp
+        r.pc[0] = entry
 
-    def start_thread(self, state: Registers, sp: int, tls: int | None) -> None:
+    def start_thread(self, r: RiscvRegisters, sp: int, tls: int | None) -> None:
         if sp:
-            state.x[SP] = sp
+            r.x[SP] = sp
         if tls is not None:
-            state.x[TP] = tls
-        self.finish(state, 0)
+            r.x[TP] = tls
+        self.finish(r, 0)
 
-    def stack_pointer(self, state: Registers) -> int:
-        sp: int = state.x[SP]
-        return sp
+    def stack_pointer(self, r: RiscvRegisters) -> int:
+        return r.x[SP]
 
-    def trap(self, state: Registers, cause: int, value: int) -> Fault:
+    def trap(self, r: RiscvRegisters, cause: int, value: int) -> Fault:
         if cause == ILLEGAL:
-            return Fault(SIGILL, ILL_ILLOPC, state.pc)
+            return Fault(SIGILL, ILL_ILLOPC, r.pc[0])
         if cause == BREAKPOINT:
-            return Fault(SIGTRAP, TRAP_BRKPT, state.pc)
+            return Fault(SIGTRAP, TRAP_BRKPT, r.pc[0])
         if cause in (FETCH_MISALIGNED, LOAD_MISALIGNED, STORE_MISALIGNED):
             return Fault(SIGBUS, BUS_ADRALN, value)
         if cause in (FETCH_ACCESS, LOAD_ACCESS, STORE_ACCESS):
             return Fault(SIGSEGV, SEGV_ACCERR, value)
         return Fault(SIGSEGV, SEGV_MAPERR, value)
 
-    def enter_handler(self, vcpu: Vcpu, space: GuestSpace, handler: Handler, sp: int) -> None:
-        state = vcpu.state
+    def enter_handler(self, r: RiscvRegisters, space: GuestSpace, handler: Handler, sp: int) -> None:
         frame = align_down(sp - self.frame_size, 16)
         if not 0 < frame < space.limit:
             raise GuestFault(frame)
         stack = handler.stack
         head = self._head.make(sp=stack.start, stack_flags=stack.flags, stack_size=stack.size,
                                mask_low=handler.mask, mask_high=handler.mask >> 32)
-        registers = self._registers.pack(state.pc, *[state.x[n] for n in range(1, 32)])
-        fp = FP_STATE.pack(*[state.f[n] for n in range(32)], _fcsr(state))
+        registers = self._registers.pack(r.pc[0], *r.x[1:])
+        fp = FP_STATE.pack(*r.f, _fcsr(r.vcpu))
         space.write(frame, b"".join((
             handler.info, head.ljust(self.registers_offset - SIGINFO_SIZE, b"\0"), registers,
             fp.ljust(FP_STATE_SIZE, b"\0"))))
-        state.x[RA] = handler.trampoline
-        state.x[SP] = frame
-        state.x[A0] = handler.signo
-        state.x[A1] = frame
-        state.x[A2] = frame + SIGINFO_SIZE
-        state.pc = handler.address
+        r.x[RA] = handler.trampoline
+        r.x[SP] = frame
+        r.x[A0] = handler.signo
+        r.x[A1] = frame
+        r.x[A2] = frame + SIGINFO_SIZE
+        r.pc[0] = handler.address
 
-    def leave_handler(self, vcpu: Vcpu, space: GuestSpace) -> tuple[int, AlternateStack]:
-        state = vcpu.state
-        frame = space.read(self.stack_pointer(state), self.frame_size)
+    def leave_handler(self, r: RiscvRegisters, space: GuestSpace) -> tuple[int, AlternateStack]:
+        frame = space.read(self.stack_pointer(r), self.frame_size)
         head = self._head.read(frame[SIGINFO_SIZE:])
         pc, *registers = self._registers.unpack_from(frame, self.registers_offset)
         if any(frame[self.fp_offset + 516:self.fp_offset + FP_STATE_SIZE]):
             raise SyscallError(EFAULT)    # words that must be zero, as the kernel demands
         *fp, fcsr = FP_STATE.unpack_from(frame, self.fp_offset)
-        state.pc = pc
+        r.pc[0] = pc
         for n, value in enumerate(registers, 1):
-            state.x[n] = value
+            r.x[n] = value
         for n, value in enumerate(fp):
-            state.f[n] = value
-        _set_fcsr(vcpu, fcsr)
+            r.f[n] = value
+        _set_fcsr(r.vcpu, fcsr)
         stack = AlternateStack(head["sp"], head["stack_size"], head["stack_flags"])
         return head["mask_low"] | head["mask_high"] << 32, stack
 
@@ -160,9 +172,9 @@ class Riscv(Abi):
 _MIRRORED = bytes(sum(1 << 4 - n for n in range(5) if flags >> n & 1) for flags in range(32))
 
 
-def _fcsr(state: Registers) -> int:
-    frm: int = state.frm
-    flags: int = state.fp_flags
+def _fcsr(vcpu: Vcpu) -> int:
+    frm: int = vcpu.state.frm
+    flags: int = vcpu.state.fp_flags
     return frm << 5 | _MIRRORED[flags & 31]
 
 

@@ -75,7 +75,7 @@ def _fork(t: Thread, flags: int, sp: int, tls: int | None, child_tid: int, paren
         if flags & _NAMESPACES:
             check(quick("unshare", flags & _NAMESPACES))
         t.clear_child_tid = clear
-        t.abi.start_thread(t.state, sp, tls)
+        t.abi.start_thread(t.registers, sp, tls)
         if child_tid:
             t.space.write_u32(child_tid, t.tid)
     if flags & CLONE_VFORK:
