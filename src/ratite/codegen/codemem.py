@@ -1,4 +1,8 @@
-"""Memory for generated code: one memory file mapped twice, once to write and once, below 2 GiB, to execute."""
+"""Memory for generated code, below 2 GiB.
+
+A machine's is one memory file mapped twice, once to write and once to execute. A process's is one private mapping for both, because a fork
+must give the child a copy of its own: two processes that append to one file would overwrite each other's code.
+"""
 
 from __future__ import annotations
 
@@ -18,17 +22,16 @@ _MAP_32BIT = 0x40
 class CodeMemory:
     """A bump allocator of executable memory. `base` is the executable address of byte 0; writes go through `view`."""
 
-    def __init__(self, size: int) -> None:
-        fd = os.memfd_create("ratite-code", os.MFD_CLOEXEC)
+    def __init__(self, size: int, forks: bool = False) -> None:
         try:
-            os.ftruncate(fd, size)
-            self._writable = mmap.mmap(fd, size)
-            try:
-                self._executable = mmap.mmap(fd, size, flags=mmap.MAP_SHARED | _MAP_32BIT, prot=mmap.PROT_READ | mmap.PROT_EXEC)
-            except OSError as e:
-                raise HostError(f"no executable memory of {size >> 20} MiB below 2 GiB: {e.strerror}") from e
-        finally:
-            os.close(fd)
+            if forks:
+                flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_32BIT
+                self._writable = mmap.mmap(-1, size, flags=flags, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+                self._executable = self._writable
+            else:
+                self._writable, self._executable = _map_twice(size)
+        except OSError as e:
+            raise HostError(f"no executable memory of {size >> 20} MiB below 2 GiB: {e.strerror}") from e
         self.view = self._writable
         self.size = size
         self.base = _address(self._executable)
@@ -77,6 +80,16 @@ class CodeMemory:
                 else:
                     self.patch(place, struct.pack("<I", value & 0xFFFFFFFF))
         return {f.name: at[f.section] + f.offset for f in obj.functions.values()}
+
+
+def _map_twice(size: int) -> tuple[mmap.mmap, mmap.mmap]:
+    fd = os.memfd_create("ratite-code", os.MFD_CLOEXEC)
+    try:
+        os.ftruncate(fd, size)
+        executable = mmap.mmap(fd, size, flags=mmap.MAP_SHARED | _MAP_32BIT, prot=mmap.PROT_READ | mmap.PROT_EXEC)
+        return mmap.mmap(fd, size), executable
+    finally:
+        os.close(fd)
 
 
 def _address(m: mmap.mmap) -> int:

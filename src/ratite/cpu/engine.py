@@ -69,7 +69,7 @@ class Engine:
         self.arch, self.space, self.user = arch, space, user
         self.lock: AbstractContextManager[Any] = lock or threading.RLock()
         self.library = Library(arch)
-        self.memory = CodeMemory(code_size)
+        self.memory = CodeMemory(code_size, forks=user is not None)
         self.symbols = self._load_runtime()
         self._constants: dict[bytes, int] = {}
         self._constant_space = self.memory.put(bytes(_CONSTANTS))

@@ -132,6 +132,7 @@ def _configuration(folder: Path, arch: str) -> str:
 APT::Architecture "{arch}";
 APT::Architectures {{ "{arch}"; }};
 APT::Sandbox::User "";
+APT::Update::Error-Mode "any";
 APT::Get::List-Cleanup "true";
 Acquire::Languages "none";
 Debug::NoLocking "true";
