@@ -11,10 +11,14 @@ import pytest
 RISCV_CC = shutil.which("riscv64-linux-gnu-gcc")
 HOST_CC = shutil.which("gcc")
 QEMU = shutil.which("qemu-riscv64-static") or shutil.which("qemu-riscv64")
+QEMU32 = shutil.which("qemu-riscv32-static") or shutil.which("qemu-riscv32")
 
 needs_riscv_cc = pytest.mark.skipif(RISCV_CC is None, reason="no riscv64-linux-gnu-gcc")
 needs_host_cc = pytest.mark.skipif(HOST_CC is None, reason="no gcc for the host")
 needs_qemu = pytest.mark.skipif(QEMU is None, reason="no qemu-riscv64")
+
+
+needs_qemu32 = pytest.mark.skipif(QEMU32 is None, reason="no qemu-riscv32")
 
 
 def check_constants(compiler: str, includes: str, expected: dict[str, int], tmp_path: Path) -> list[str]:

@@ -12,7 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.user.cross import HOST_CC, QEMU, RISCV_CC, needs_host_cc, needs_qemu, needs_riscv_cc
+from tests.user.cross import (
+    HOST_CC,
+    QEMU,
+    QEMU32,
+    RISCV_CC,
+    needs_host_cc,
+    needs_qemu,
+    needs_qemu32,
+    needs_riscv_cc,
+)
 
 PROGRAMS = Path(__file__).parent / "programs"
 NAMES = sorted(path.stem for path in PROGRAMS.glob("*.c"))
@@ -65,6 +74,19 @@ def test_as_on_linux(name: str, linking: str, folder: Path) -> None:
     """Ratite's run prints what the host's kernel makes the program print."""
     program = build(RISCV_CC, name, folder / linking / name, *(["-static"] if linking == "static" else []))
     assert run([*RATITE, str(program)], program.parent) == native(name, folder)
+
+
+@needs_riscv_cc
+@needs_qemu32
+def test_32_bit_abi(folder: Path) -> None:
+    """A 32-bit program without a C library prints what it prints under qemu-riscv32."""
+    program = folder / "abi32"
+    assert RISCV_CC is not None and QEMU32 is not None
+    subprocess.run([RISCV_CC, "-O1", "-w", "-march=rv32imac", "-mabi=ilp32", "-nostdlib", "-static", "-ffreestanding",
+                    "-fno-pie", "-Wl,-melf32lriscv,--no-relax", str(PROGRAMS / "rv32" / "abi32.c"), "-o",
+                    str(program)], check=True)
+    ours = run([word.replace("riscv64", "riscv32") for word in RATITE] + [str(program)], folder)
+    assert ours == run([QEMU32, str(program)], folder)
 
 
 @needs_qemu

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import struct
+import sys
 from _thread import RLock, allocate_lock, start_new_thread
 from collections.abc import Callable, Sequence
 from errno import E2BIG, EAGAIN, ENOSYS
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from ratite.user.table import Run
     from ratite.user.vcpu import Vcpu
 
+SWITCH_INTERVAL = 1e-4
+"""Seconds after which a thread that translates lets another one serve its system call."""
 _INFINITY = (1 << 64) - 1
 VFORK_WINDOW = 8192
 """How much of the stack above a vfork child's frame its parent gets back when the child ends without execve."""
@@ -197,6 +200,7 @@ class Process:
 
         tell(0)    # fails here, where the guest can be told
         parent.mailbox.set_host_mask(ALL_BLOCKED)
+        sys.setswitchinterval(SWITCH_INTERVAL)
         try:
             start_new_thread(begin, ())
             started.acquire()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable
 from typing import Protocol
@@ -42,6 +43,7 @@ def run_program(config: Config) -> int:
 
     Raises UsageError and ImageError before the program starts.
     """
+    gc.disable()    # nothing here makes cycles in number, and a collection would touch every page that fork shares
     abi = find_abi(config.arch)
     make_vcpu, isa = _engine(abi, config.cpu)
     process = make_process(config, abi, make_vcpu, isa)
@@ -51,8 +53,6 @@ def run_program(config: Config) -> int:
 
 def make_process(config: Config, abi: Abi, make_vcpu: Callable[[GuestSpace], Vcpu], isa: str) -> Process:
     """A process with the program loaded, ready to run."""
-    import gc
-
     log = _Log(config.log_file)
     tracer = None
     if config.strace:
@@ -70,9 +70,6 @@ def make_process(config: Config, abi: Abi, make_vcpu: Callable[[GuestSpace], Vcp
     process.check_size(argv, env)
     process.load(process.main, found, env)
     found.close()
-    gc.collect()
-    gc.freeze()     # fork copies no page because of a look at old objects
-    gc.disable()
     return process
 
 

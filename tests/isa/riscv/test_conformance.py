@@ -39,7 +39,7 @@ WIDTHS = pytest.mark.parametrize("xlen", [64, 32])
 #: Cases of each entry of the table in a quick run, and in a long one.
 QUICK, LONG = 15, 400
 #: The same where every new form is compiled first.
-FEW = 4
+FEW = 3
 
 
 def _extension(*names: str) -> Callable[[Case, Outcome], bool]:

@@ -1,0 +1,78 @@
+"""The stencil library on disk: a damaged file is as good as none, and two processes may add to one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ratite.codegen.library import Library
+from ratite.codegen.stencil import Form, Job, Key, block_of
+from ratite.isa.arch import Arch
+from ratite.isa.riscv.arch import make_arch
+from ratite.isa.riscv.cpus import parse_cpu
+
+
+@pytest.fixture(scope="module")
+def arch() -> Arch:
+    return make_arch(parse_cpu("rv64", 64).for_user_mode())
+
+
+def add(library: Library, arch: Arch, name: str) -> None:
+    """Compile one form of a register-to-register instruction."""
+    insn = next(i for i in arch.decoder.insns if i.name == name)
+    form = Form(name, (), -1)
+    library.compile([Job(Key(form, (0, 1, 2), ()), insn, block_of(insn, arch, form))])
+
+
+def test_what_was_saved_is_there_again(arch: Arch, tmp_path: Path) -> None:
+    first = Library(arch, tmp_path)
+    add(first, arch, "add")
+    first.close()
+    assert Library(arch, tmp_path).stencils == first.stencils != {}
+
+
+@pytest.mark.parametrize("damage", ["truncated", "flipped", "foreign", "empty"])
+def test_a_damaged_file_is_ignored_and_replaced(arch: Arch, tmp_path: Path, damage: str) -> None:
+    first = Library(arch, tmp_path)
+    add(first, arch, "add")
+    first.close()
+    data = bytearray(first.path.read_bytes())
+    if damage == "truncated":
+        del data[-10:]
+    elif damage == "flipped":
+        data[len(data) // 2] ^= 1
+    else:
+        data = bytearray(b"something else\n" * 9 if damage == "foreign" else b"")
+    first.path.write_bytes(data)
+    second = Library(arch, tmp_path)
+    assert second.stencils == {}
+    add(second, arch, "add")
+    second.close()
+    assert Library(arch, tmp_path).stencils == first.stencils
+
+
+def test_two_processes_keep_what_the_other_adds(arch: Arch, tmp_path: Path) -> None:
+    one, two = Library(arch, tmp_path), Library(arch, tmp_path)
+    add(one, arch, "add")
+    add(two, arch, "sub")
+    one.close()
+    two.close()
+    assert len(Library(arch, tmp_path).stencils) == 2
+
+
+def test_wanted_forms_are_compiled_later(arch: Arch, tmp_path: Path) -> None:
+    library = Library(arch, tmp_path)
+    key = Key(Form("xor", (), -1), (3, 4, 5), ())
+    library.want(key)
+    library.close()
+    again = Library(arch, tmp_path)
+    assert list(again.wanted) == [key]
+    assert again.compile_wanted(10) == 1
+    assert key in again.stencils and not again.wanted
+
+
+def test_a_folder_that_can_not_be_written_costs_nothing_but_time(arch: Arch) -> None:
+    library = Library(arch, Path("/proc/nowhere"))
+    add(library, arch, "add")
+    library.close()

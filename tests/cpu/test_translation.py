@@ -1,0 +1,135 @@
+"""What translation has to get right around the straight line: changed code, instructions across pages, pages of both, time slices."""
+
+from __future__ import annotations
+
+import pytest
+
+from ratite.cpu.scheduler import Processor, Scheduler
+from ratite.cpu.vcpu import Event
+from tests.isa.riscv import harts
+
+PAGE = 4096
+
+
+def addi(rd: int, rs1: int, imm: int) -> int:
+    return (imm & 0xFFF) << 20 | rs1 << 15 | rd << 7 | 0x13
+
+
+def sw(rs2: int, rs1: int, imm: int) -> int:
+    return (imm >> 5 & 0x7F) << 25 | rs2 << 20 | rs1 << 15 | 2 << 12 | (imm & 31) << 7 | 0x23
+
+
+@pytest.fixture(scope="module")
+def bench() -> harts.Bench:
+    return harts.Bench(native=True)
+
+
+def place(bench: harts.Bench, at: int, *words: int) -> None:
+    """Put code into memory as a device would, and end it at the stop."""
+    for n, word in enumerate(words):
+        bench.memory.dma_write(at + 4 * n, word.to_bytes(4, "little"))
+    end = at + 4 * len(words)
+    bench.memory.dma_write(end, harts.jump(harts.STOP - end).to_bytes(4, "little"))
+
+
+def go(bench: harts.Bench, at: int) -> None:
+    bench.state.next_pc = at
+    assert bench.cpu.run().kind == "stop"
+
+
+def test_code_that_a_device_writes_is_seen(bench: harts.Bench) -> None:
+    bench.reset()
+    for value in (1, 2, 3):
+        place(bench, harts.CODE, addi(10, 0, value))
+        go(bench, harts.CODE)
+        assert bench.x[10] == value
+
+
+def test_a_store_changes_the_instruction_after_it(bench: harts.Bench) -> None:
+    """The store lies in the page that it writes: it is done, and what it wrote is what runs next."""
+    bench.reset()
+    place(bench, harts.CODE, sw(11, 12, 4), addi(10, 0, 1))
+    for value in (7, 8):
+        bench.x[11], bench.x[12] = addi(10, 0, value), harts.CODE
+        go(bench, harts.CODE)
+        assert bench.x[10] == value
+
+
+def test_a_store_beside_code_keeps_the_translation(bench: harts.Bench) -> None:
+    bench.reset()
+    place(bench, harts.CODE, sw(11, 12, 0x400), addi(10, 0, 5))
+    bench.x[11], bench.x[12] = 0x1234, harts.CODE
+    go(bench, harts.CODE)
+    before = bench.engine.invalidations
+    bench.x[11], bench.x[12] = 0x5678, harts.CODE
+    go(bench, harts.CODE)
+    assert bench.engine.invalidations == before
+    assert bench.memory.read(harts.CODE + 0x400, 4) == 0x5678
+
+
+def test_an_instruction_across_two_pages_follows_both(bench: harts.Bench) -> None:
+    """Either half may change; the half word before keeps the instruction off its natural alignment."""
+    bench.reset()
+    at = harts.CODE + PAGE - 2
+    for value in (3, 4):
+        word = addi(10, 0, value)
+        bench.memory.dma_write(at, (word & 0xFFFF).to_bytes(2, "little"))
+        bench.memory.dma_write(at + 2, (word >> 16).to_bytes(2, "little"))
+        end = at + 4
+        bench.memory.dma_write(end, harts.jump(harts.STOP - end).to_bytes(4, "little"))
+        go(bench, at)
+        assert bench.x[10] == value
+
+
+def test_a_misaligned_store_across_pages_is_whole(bench: harts.Bench) -> None:
+    bench.reset()
+    base = harts.RAM + 0x20000 + PAGE
+    place(bench, harts.CODE, sw(11, 12, -2))
+    bench.x[11], bench.x[12] = 0xA1B2C3D4, base
+    go(bench, harts.CODE)
+    assert bytes(bench.memory.dma_read(base - 2, 4)) == bytes.fromhex("d4c3b2a1")
+
+
+def test_code_memory_that_is_full_starts_over() -> None:
+    """Programs larger than the code memory go on running: everything is translated again."""
+    bench = harts.Bench(native=True)
+    bench.engine.memory.size = bench.engine.memory.floor + 4096
+    for n in range(200):
+        at = harts.RAM + 0x100000 + n * PAGE
+        place(bench, at, addi(10, 10, 1), *[addi(11, 11, 1)] * 20)
+        bench.reset()
+        bench.x[10] = n
+        go(bench, at)
+        assert bench.x[10] == n + 1
+
+
+class _Spinner(Processor):
+    """A processor that counts until it has been given a number of turns."""
+
+    def must_wake(self) -> bool:
+        return False
+
+    def answer(self, event: Event) -> None:
+        raise AssertionError(event)
+
+
+def test_processors_that_spin_get_their_turns() -> None:
+    """Two harts in endless loops: each goes on whenever the slice of the other ends."""
+    first, second = harts.Bench(native=True), harts.Bench(native=True)
+    processors = [_Spinner(b.cpu, b.engine.lock) for b in (first, second)]
+    for b in (first, second):
+        place(b, harts.CODE, addi(10, 10, 1), harts.jump(-4))
+        b.reset()
+        b.state.next_pc = harts.CODE
+    turns: list[int] = []
+
+    def arm(end_slice: object, ns: int) -> None:
+        """Instead of a timer: the slice ends at once."""
+        turns.append(len(turns))
+        processors[len(turns) % 2].vcpu.kick()
+        assert callable(end_slice)
+        end_slice()
+
+    scheduler = Scheduler(processors, arm)
+    scheduler.run_until(lambda: len(turns) > 20)
+    assert first.x[10] > 0 and second.x[10] > 0
