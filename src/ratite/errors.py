@@ -6,7 +6,6 @@ that line and exits with status 1; a traceback means a bug in Ratite.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 
@@ -36,6 +35,8 @@ class MemoryAccessError(RatiteError):
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:
     """Build the error for a name that is not in `known`, naming the nearest match, or all of them where they are few."""
+    import difflib  # only mistakes need it
+
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     if near:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
+
 import pytest
 
 from ratite.cpu.scheduler import Processor, Scheduler
@@ -121,15 +124,12 @@ def test_processors_that_spin_get_their_turns() -> None:
         place(b, harts.CODE, addi(10, 10, 1), harts.jump(-4))
         b.reset()
         b.state.next_pc = harts.CODE
-    turns: list[int] = []
+    timers: list[threading.Timer] = []
 
-    def arm(end_slice: object, ns: int) -> None:
-        """Instead of a timer: the slice ends at once."""
-        turns.append(len(turns))
-        processors[len(turns) % 2].vcpu.kick()
-        assert callable(end_slice)
-        end_slice()
+    def arm(end_slice: Callable[[], None], ns: int) -> None:
+        timers.append(threading.Timer(ns / 1e9, end_slice))
+        timers[-1].start()
 
-    scheduler = Scheduler(processors, arm)
-    scheduler.run_until(lambda: len(turns) > 20)
-    assert first.x[10] > 0 and second.x[10] > 0
+    Scheduler(processors, arm).run_until(lambda: bool(first.x[10] and second.x[10]))
+    for timer in timers:
+        timer.join()

@@ -16,11 +16,11 @@ import tempfile
 import threading
 from collections.abc import Iterable, Sequence
 from functools import cache, cached_property
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ratite.codegen import host_x86_64 as host
+from ratite.errors import HostError
 from ratite.isa.arch import Arch
 from ratite.isa.dsl import Insn
 
@@ -58,9 +58,17 @@ def _sources(module: str) -> Iterable[Path]:
         yield path
 
 
+def _llvm_version() -> bytes:
+    """llvmlite's version file; importing the package for its version would cost more than the rest of a start."""
+    spec = importlib.util.find_spec("llvmlite")
+    if spec is None or spec.origin is None:
+        raise HostError("the Python package llvmlite is missing: pip install llvmlite")
+    return Path(spec.origin).with_name("_version.py").read_bytes()
+
+
 @cache
 def _generator_hash() -> bytes:
-    h = hashlib.sha256(version("llvmlite").encode() + host.identity().encode())
+    h = hashlib.sha256(_llvm_version() + host.identity().encode())
     for module in _GENERATOR:
         for path in _sources(module):
             h.update(path.read_bytes())

@@ -31,6 +31,9 @@ _ROW = struct.Struct("<QQqQQ")
 #: Most RAM regions of a machine.
 _RAM_ROWS = 63
 
+#: No instruction has more bytes.
+_LONGEST = 16
+
 #: Room for constants of stencils, in bytes.
 _CONSTANTS = 1 << 16
 
@@ -148,10 +151,21 @@ class Engine:
 
     def _dma_wrote(self, ram: RamBlock, offset: int, size: int) -> None:
         with self.lock:
-            first = (ram.host + offset) & -PAGE
-            for page in range(first, ram.host + offset + size, PAGE):
-                if page in self.by_host:
+            start, end = ram.host + offset, ram.host + offset + size
+            for page in range(start & -PAGE, end, PAGE):
+                if page in self.by_host and self.touches_code(page, max(start - page, 0), min(end - page, PAGE)):
                     self.invalidate_page(page)
+
+    def touches_code(self, host_page: int, first: int, end: int) -> bool:
+        """Whether a translated instruction lies in bytes [first, end) of a page, or may reach into them."""
+        for key in self.by_host.get(host_page, ()):
+            page = self.pages.get(key)
+            if page is None or key[0] != host_page:  # gone; or the page before, whose last instruction reaches into this one
+                if first < _LONGEST:
+                    return True
+            elif any(first - _LONGEST < at < end for at in page.entries):
+                return True
+        return False
 
     # --- translated pages -----------------------------------------------------------------------------------------------------------
     def entry(self, vcpu: Vcpu, pc: int) -> bool:

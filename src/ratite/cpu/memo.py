@@ -150,7 +150,7 @@ class Memo:
             value = get(word) if imms is None else imms[n]
             kinds.append(imm_class(kind, value))
             operands.append(value)
-        calls = info.ends and (info.resumes if info.links < 0 else classes[info.links] != ZERO)
+        calls = info.ends and (info.resumes if info.links < 0 else classes[info.links] != ZERO) and insn is not self.engine.arch.illegal
         how = _How(info.imms, operands[len(classes) :], length, info.ends and not calls)
         imm_classes = tuple(kinds)
         stencils = self.engine.library.stencils

@@ -17,6 +17,7 @@ from ratite.bits import align_up
 from ratite.codegen import host_x86_64 as host
 from ratite.codegen.stencil import ADDRESS32, ADDRESS64, FIXED, MISS_LOAD, MISS_STORE, STUB, TAKEN
 from ratite.cpu.memo import Entry, Memo, Missing
+from ratite.errors import HostError
 
 if TYPE_CHECKING:
     from ratite.cpu.engine import Engine
@@ -217,6 +218,8 @@ class Translator:
         try:
             memory.put(code)
         except MemoryError:
+            if memory.used == memory.floor:
+                raise HostError(f"{memory.size >> 10} KiB of code memory are too few for one page of guest code") from None
             self.engine.flush_code()
             return self.engine.retranslate(page, offset)
         for at, start in local.items():

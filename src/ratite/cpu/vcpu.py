@@ -346,19 +346,10 @@ class Vcpu:
         pa = self.physical(va, 1)
         host = 0 if pa is None else self.call("ram_host", pa)
         page = host & -PAGE
-        if page in self.engine.by_host and not self._beside_code(page, host & (PAGE - 1)):
+        if self.engine.touches_code(page, host & (PAGE - 1), (host & (PAGE - 1)) + 8):
             self.engine.invalidate_page(page)
         # The store itself is done here: it may lie in that very page, whose translation would protect it again.
         return self._interpret()
-
-    def _beside_code(self, host_page: int, offset: int) -> bool:
-        """Whether no translated instruction of a page lies near `offset`."""
-        for key in self.engine.by_host[host_page]:
-            page = self.engine.pages.get(key)
-            at_end = key[0] != host_page  # the page before: its last instruction reaches into this one
-            if page is None or (offset < 16 if at_end else any(offset - 8 < at < offset + 16 for at in page.entries)):
-                return False
-        return True
 
     # --- the reference evaluator --------------------------------------------------------------------------------------------------------
     def fetch(self, pc: int) -> tuple[int, int]:
