@@ -14,7 +14,7 @@ import struct
 from ratite.bits import align_up
 from ratite.codegen import host_x86_64 as host
 from ratite.codegen.elfobj import Object
-from ratite.errors import HostError
+from ratite.errors import DefinitionError, HostError
 
 _MAP_32BIT = 0x40
 
@@ -77,8 +77,10 @@ class CodeMemory:
                     self.patch(place, struct.pack("<i", value - place))
                 elif r.type == host.ABS64:
                     self.patch(place, struct.pack("<Q", value & (2**64 - 1)))
-                else:
+                elif r.type in (host.ABS32, host.ABS32S):
                     self.patch(place, struct.pack("<I", value & 0xFFFFFFFF))
+                else:
+                    raise DefinitionError(f"relocation of type {r.type} against {r.symbol}")
         return {f.name: at[f.section] + f.offset for f in obj.functions.values()}
 
 

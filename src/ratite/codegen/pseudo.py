@@ -16,7 +16,8 @@ class _Nothing(Format):
 
 class _Guard(Format):
     page = imm(lambda w: w)
-    expected = imm(lambda w: w)
+    low = imm(lambda w: w)
+    high = imm(lambda w: w)
 
 
 def _goto(s: Session, o: _Target) -> None:
@@ -31,7 +32,8 @@ def _interpreted(s: Session, o: _Nothing) -> None:
 
 def _guard(s: Session, o: _Guard) -> None:
     """Check that the second half of an instruction across two pages is still where it was when it was translated."""
-    same = s.call("fetch_is", o.page.zext(64), o.expected.zext(64), width=64)
+    expected = o.low.zext(64) | (o.high.zext(64) << 32)
+    same = s.call("fetch_is", o.page.zext(64), expected, width=64)
     with s.when(same == 0, likely=False):
         s.exit(Exit.STRADDLE, s.pc)
 

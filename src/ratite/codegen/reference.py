@@ -142,7 +142,7 @@ class _Writer:
         self.line(f"return {self.name(v.args[0])}")
 
     def _resync(self, v: Value) -> None:
-        self.line("return npc")
+        self.line(f"return {self.name(v.args[0])}")
 
     def _interpret(self, v: Value) -> None:
         """The evaluator is where machine code sends the instruction: go on."""

@@ -575,7 +575,7 @@ def _faults(arch: Arch) -> str:
         return ""
     t = _Template(arch)
     return f"""
-@code_range = external global [4 x i64]
+@code_range = external hidden global i8, !absolute_symbol !0
 define void @on_fault(i32 %sig, ptr %info, ptr %uc) nounwind {{
 {_ptr("ripp", host.UC_RIP, "%uc")} %rip = load i64, ptr %ripp
  %lo = load i64, ptr @code_range

@@ -113,7 +113,7 @@ def imm_class(kind: str, value: int) -> str:
     if value == 0 and kind != "address":
         return "0"
     if kind == "shift":
-        return "s"
+        return "s" if value < 32 else "S"
     if -112 <= value <= 111:
         return "p8" if value >= 0 else "n8"
     if -(1 << 31) + 16 <= value < (1 << 31) - 16:
@@ -122,14 +122,22 @@ def imm_class(kind: str, value: int) -> str:
 
 
 #: Two sample values for every class of immediates, for the first, second and third immediate of an instruction. The differences tell operands
-#: apart: they are unlike each other and unlike those of registers (8, 24, 40, ...).
+#: apart: they are unlike each other and unlike those of registers (120, 128, 136, ...).
 _SAMPLES: dict[str, tuple[tuple[int, int], ...]] = {
     "p8": ((53, 74), (57, 90), (59, 104)),
     "n8": ((-53, -74), (-57, -90), (-59, -104)),
     "s": ((13, 22), (14, 25), (11, 24)),
+    "S": ((45, 54), (46, 57), (43, 56)),
     "p": ((0x35A71345, 0x2C6390FA), (0x35A71345, 0x1B6390FC), (0x35A71345, 0x4A6390FE)),
     "n": ((-0x35A71345, -0x2C6390FA), (-0x35A71345, -0x1B6390FC), (-0x35A71345, -0x4A6390FE)),
 }
+
+
+def _register_samples(n: int) -> tuple[int, int]:
+    """Two registers to stand for register operand `n`. In the near file one lies before the state pointer and one behind it: a one-byte
+    displacement can then not be taken for a part of a longer number."""
+    return 2 + 3 * n, 17 + 4 * n
+
 
 #: Sample offsets of the jump cache, which every context has for itself.
 _JUMP_SAMPLES = (0x51234560, 0x4F3021B0)
@@ -207,7 +215,7 @@ class StencilLowering(Lowering):
         slot = self.layout.slots[file]
         if isinstance(which, str):
             _, cls, n = self.regs[which]
-            return cls, slot.offset + slot.stride * (3 + 5 * n if self.sample == 0 else 4 + 7 * n)
+            return cls, slot.offset + slot.stride * _register_samples(n)[self.sample]
         if which == self.layout.file(file).zero:
             return ZERO, 0
         return self.pins.get((file, which), MEMORY), slot.at(which)
@@ -451,7 +459,8 @@ def _candidates(arch: Arch, job: Job, opaque: bool) -> list[tuple[int, int, int]
     for n, (r, cls) in enumerate(zip(fmt.regs, job.key.regs, strict=True)):
         if cls == MEMORY:
             slot = arch.layout.slots[r.file]
-            found.append((n, slot.offset + slot.stride * (3 + 5 * n), slot.offset + slot.stride * (4 + 7 * n)))
+            first, second = _register_samples(n)
+            found.append((n, slot.offset + slot.stride * first, slot.offset + slot.stride * second))
     if not opaque:
         for n, imm_cls in enumerate(job.key.imms):
             if imm_cls in _SAMPLES:

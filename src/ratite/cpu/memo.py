@@ -109,7 +109,7 @@ class Memo:
 
     def guard(self, page: int, expected: int) -> Entry:
         """Code that checks the second page of an instruction across two pages."""
-        return self._build(pseudo.GUARD, 0, 0, imms=(page, expected))
+        return self._build(pseudo.GUARD, 0, 0, imms=(page, expected & 0xFFFFFFFF, expected >> 32))
 
     def interpreted(self, length: int) -> Entry:
         """Code that leaves the instruction to the reference evaluator."""
@@ -183,8 +183,9 @@ class Memo:
             data = bytearray(code)
             for operand, offset, size, addend in holes:
                 value = (operands[operand] if operand >= 0 else self.jump_cache) + addend
-                if size == 8:
-                    value = (value + (1 << 63)) % (1 << 64) - (1 << 63)
+                if size == 8 or value >> 31:  # a full-width operand: its bits, whatever their sign
+                    half = 1 << (8 * size - 1)
+                    value = (value + half) % (2 * half) - half
                 _PACK[size](data, offset, value)
             code = bytes(data)
         distance = next((v for k, v in zip(how.kinds, how.values, strict=True) if k in ("branch", "pcrel")), None)

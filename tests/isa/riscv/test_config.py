@@ -131,6 +131,12 @@ def test_every_model_makes_an_instruction_set(xlen: int, role: str) -> None:
         assert (arch.decoder.decode(0x10200073, 4) is None) == (config.user or not config.has("s"))    # sret
 
 
+def test_cache_blocks_in_the_device_tree() -> None:
+    """Each of the two extensions has its property."""
+    assert parse_cpu("rv64").cache_properties == {"riscv,cbom-block-size": 64, "riscv,cboz-block-size": 64}
+    assert parse_cpu("rv64,zicbom=off").cache_properties == {"riscv,cboz-block-size": 64}
+
+
 def test_register_names() -> None:
     """ABI names, by file."""
     assert [register_name("x", n) for n in (0, 1, 2, 8, 10, 17, 18, 28, 31)] == [

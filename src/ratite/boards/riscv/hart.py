@@ -41,6 +41,11 @@ class RiscvHart(Processor):
         """The device tree's `mmu-type`."""
         return self.config.mmu_type
 
+    @property
+    def cache_properties(self) -> dict[str, int]:
+        """Sizes of cache blocks, for the device tree."""
+        return self.config.cache_properties
+
     # --- state ------------------------------------------------------------------------------------------------------------------
     def reset(self) -> None:
         """Power on."""

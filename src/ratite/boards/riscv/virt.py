@@ -218,6 +218,7 @@ def cpu_nodes(root: Node, harts: Sequence[Hart]) -> list[Node]:
         mmu: dict[str, Value] = {"mmu-type": hart.mmu_type} if hart.mmu_type else {}
         nodes.append(cpus.node(f"cpu@{index:x}", {
             "device_type": "cpu", "reg": index, "status": "okay", "compatible": "riscv", "riscv,isa": hart.isa, **mmu,
+            **hart.cache_properties,
         }))
         controllers.append(nodes[-1].node("interrupt-controller", {
             "#interrupt-cells": 1, "#address-cells": 0, "interrupt-controller": EMPTY, "compatible": "riscv,cpu-intc",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from ratite.boards.machine import Cpu
@@ -17,6 +18,10 @@ class Hart(Cpu, Protocol):
     @property
     def mmu_type(self) -> str:
         """The device tree's `mmu-type`, such as `riscv,sv48`; empty without address translation."""
+
+    @property
+    def cache_properties(self) -> Mapping[str, int]:
+        """Further properties of the device tree's node: sizes of cache blocks."""
 
     def software(self, level: bool) -> None:
         """Machine software interrupt (mip.MSIP)."""

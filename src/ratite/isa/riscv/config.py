@@ -149,6 +149,12 @@ class RiscvConfig:
         return "_".join((f"rv{self.xlen}{letters}", *names))
 
     @property
+    def cache_properties(self) -> dict[str, int]:
+        """Properties of the CPU's node in a device tree without which Linux leaves Zicbom and Zicboz alone."""
+        names = {"zicbom": "riscv,cbom-block-size", "zicboz": "riscv,cboz-block-size"}
+        return {name: CACHE_BLOCK for extension, name in names.items() if self.has(extension)}
+
+    @property
     def mmu_type(self) -> str:
         """The `mmu-type` property of a device tree. A hart that has Sv57 says Sv48, as QEMU does; software finds the
         rest by trying.

@@ -158,13 +158,14 @@ def _write_flags(s: Session, new: Value, change: Change) -> None:
 
 
 def _write_rounding(s: Session, new: Value, change: Change) -> None:
-    """Modes that the host does not have (4, and the reserved 5 to 7) are kept, and looked at by the instructions that
-    use them.
+    """Mode 4, which the host does not have, is known to the reference evaluator alone; the reserved 5 to 7 are kept, and
+    looked at by the instructions that use them.
     """
-    s.frm = new.trunc(8) & 7
+    mode = new.trunc(8) & 7
+    s.frm = mode
     s.fs = 3
-    with s.when(new.bit(2) == 0):
-        s.set_fp_round(new.trunc(8) & 3)
+    with s.when(mode <= 4):
+        s.set_fp_round(mode)
 
 
 def _write_float(s: Session, new: Value, change: Change) -> None:

@@ -188,6 +188,8 @@ def _leaf(s: Session, va: Value, access: Value, mode: Value, pte: Value, place: 
                 _page_fault(s, access)
             inside.value = mask(16)
             page.value = page.value & ~mask(16)
+    with s.when(inside.value > mask(_PAGE_BITS)):
+        s.call("tlb_large", va.zext(64), inside.value + 1)
     rights = _rights(s, pte, mode)
     with s.when(((rights & _by_access(s, access, READ, WRITE, EXECUTE)) == 0) & (access != LOOK)):
         _page_fault(s, access)

@@ -13,6 +13,19 @@ from ratite.isa.riscv.table import RISCV
 insn = RISCV.extension("i")
 
 
+def check_target(s: Session, to: Value) -> None:
+    """Without compressed instructions a taken jump to an address that is not a multiple of four is an exception (volume I, 2.2)."""
+    if not s.config.has("c"):
+        with s.when((to & 2) != 0, likely=False):
+            s.trap(0, to)
+
+
+def branch(s: Session, to: Value) -> None:
+    """Take a branch."""
+    check_target(s, to)
+    s.jump(to)
+
+
 @insn(".................... ..... 0110111", "lui {rd}, {imm}")
 def lui(s: Session, o: U) -> None:
     """Put the upper immediate into rd."""
@@ -28,14 +41,17 @@ def auipc(s: Session, o: U) -> None:
 @insn(".................... ..... 1101111", "jal {rd}, {imm}")
 def jal(s: Session, o: J) -> None:
     """Jump and keep the return address in rd."""
+    to = s.pc + o.imm
+    check_target(s, to)
     s.x[o.rd] = s.npc
-    s.jump(s.pc + o.imm)
+    s.jump(to)
 
 
 @insn("............ ..... 000 ..... 1100111", "jalr {rd}, {imm}({rs1})")
 def jalr(s: Session, o: I) -> None:
     """Jump to rs1 + imm and keep the return address in rd."""
     to = (s.x[o.rs1] + o.imm) & ~1
+    check_target(s, to)
     s.x[o.rd] = s.npc
     s.jump(to)
 
@@ -44,42 +60,42 @@ def jalr(s: Session, o: I) -> None:
 def beq(s: Session, o: B) -> None:
     """Branch when rs1 equals rs2."""
     with s.when(s.x[o.rs1] == s.x[o.rs2]):
-        s.jump(s.pc + o.imm)
+        branch(s, s.pc + o.imm)
 
 
 @insn("....... ..... ..... 001 ..... 1100011", "bne {rs1}, {rs2}, {imm}")
 def bne(s: Session, o: B) -> None:
     """Branch when rs1 differs from rs2."""
     with s.when(s.x[o.rs1] != s.x[o.rs2]):
-        s.jump(s.pc + o.imm)
+        branch(s, s.pc + o.imm)
 
 
 @insn("....... ..... ..... 100 ..... 1100011", "blt {rs1}, {rs2}, {imm}")
 def blt(s: Session, o: B) -> None:
     """Branch when rs1 is less than rs2, both signed."""
     with s.when(s.x[o.rs1].s < s.x[o.rs2].s):
-        s.jump(s.pc + o.imm)
+        branch(s, s.pc + o.imm)
 
 
 @insn("....... ..... ..... 101 ..... 1100011", "bge {rs1}, {rs2}, {imm}")
 def bge(s: Session, o: B) -> None:
     """Branch when rs1 is not less than rs2, both signed."""
     with s.when(s.x[o.rs1].s >= s.x[o.rs2].s):
-        s.jump(s.pc + o.imm)
+        branch(s, s.pc + o.imm)
 
 
 @insn("....... ..... ..... 110 ..... 1100011", "bltu {rs1}, {rs2}, {imm}")
 def bltu(s: Session, o: B) -> None:
     """Branch when rs1 is less than rs2, both unsigned."""
     with s.when(s.x[o.rs1] < s.x[o.rs2]):
-        s.jump(s.pc + o.imm)
+        branch(s, s.pc + o.imm)
 
 
 @insn("....... ..... ..... 111 ..... 1100011", "bgeu {rs1}, {rs2}, {imm}")
 def bgeu(s: Session, o: B) -> None:
     """Branch when rs1 is not less than rs2, both unsigned."""
     with s.when(s.x[o.rs1] >= s.x[o.rs2]):
-        s.jump(s.pc + o.imm)
+        branch(s, s.pc + o.imm)
 
 
 # --- loads and stores -------------------------------------------------------------------------------------------------------------
