@@ -75,13 +75,13 @@ define void @enter(ptr %env) nounwind {{
  call void @llvm.x86.sse.ldmxcsr(ptr %own)
  ret void
 }}
-define preserve_nonecc void @begin({signature(w, True)}) nounwind {{
+define preserve_nonecc void @begin({signature(w, True)}) nounwind noinline {{
  %sp = call ptr @llvm.addressofreturnaddress.p0()
 {_ptr("at", t.at("stack_pointer"))} store ptr %sp, ptr %at
  musttail call preserve_nonecc void @dispatch({_arguments(w)})
  ret void
 }}
-define preserve_nonecc void @leave({signature(w, True)}) nounwind {{
+define hidden preserve_nonecc void @leave({signature(w, True)}) nounwind {{
 {store}{_ptr("now", t.at("scratch"))} call void @llvm.x86.sse.stmxcsr(ptr %now)
  %raw = load i32, ptr %now
  %low = and i32 %raw, 1

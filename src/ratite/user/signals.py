@@ -6,7 +6,7 @@ guest's: default, ignored, or (for a guest handler) the native handler of `host`
 as it reaches a safe point. Python then builds the guest's signal frame.
 
 SIGSEGV and SIGBUS are never blocked on the host, and their host handlers belong to the vCPU engine, which reports
-faults as exits. Not modelled: SIGSEGV and SIGBUS that another process sends to a guest with a handler for them.
+faults as exits; of one that another process sends, the guest's handler does not learn who sent it.
 
 Source: POSIX.1-2017, System Interfaces, 2.4; signal(7), sigaction(2) of the Linux manual pages.
 """

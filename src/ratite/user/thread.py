@@ -9,7 +9,7 @@ from ratite.user.failure import SyscallError
 from ratite.user.host import M64, NUMBERS, TURNED_BACK, native, pack_call, quick
 from ratite.user.mailbox import ALL_BLOCKED, Mailbox
 from ratite.user.scratch import Scratch
-from ratite.user.signalnumbers import BUS_ADRERR, SEGV_ACCERR, SEGV_MAPERR, SIGBUS, SIGSEGV
+from ratite.user.signalnumbers import BUS_ADRERR, SEGV_ACCERR, SEGV_MAPERR, SI_KERNEL, SI_USER, SIGBUS, SIGSEGV
 from ratite.user.signals import ThreadSignals
 from ratite.user.structs import HOST_LAYOUTS
 
@@ -80,6 +80,8 @@ class Thread:
             kind = stop.kind
             if kind == "syscall":
                 call()
+            elif kind == "fault" and stop.code <= 0:
+                signals.send_to_self(stop.signo, SI_USER)    # no fault: another process sent it
             elif kind == "fault":
                 signals.deliver_fault(self._fault(stop))
             elif kind == "trap" and stop.cause == syscall_cause:
@@ -127,7 +129,8 @@ class Thread:
 
     def _fault(self, stop: Exit) -> Fault:
         """The guest's view of a host fault; what is not mapped is reserved on the host, and looks protected."""
-        address = stop.value & (1 << self.abi.bits) - 1
+        # Of an address that no host pointer can have, the host does not tell which it was.
+        address = 0 if stop.code == SI_KERNEL else stop.value & (1 << self.abi.bits) - 1
         if stop.signo == SIGBUS:
             return Fault(SIGBUS, stop.code or BUS_ADRERR, address)
         mapped = self.space.protection(address) is not None

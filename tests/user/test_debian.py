@@ -1,0 +1,204 @@
+"""Programs that Debian ships for riscv64, and a Go program from npm, under Ratite.
+
+They are fetched into the cache folder. What they print is compared with what the host's own programs print for the same
+input, or with a text where the host may lack the program.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from ratite.errors import HostError
+from ratite.fetch import cache, sysroot
+from tests.user.test_programs import RATITE, SECONDS, SOURCES
+
+pytestmark = [pytest.mark.slow]
+
+PACKAGES = ("bash", "coreutils", "busybox-static", "perl-base", "python3", "sqlite3", "findutils", "grep", "sed", "gawk",
+            "tar", "gzip")
+
+
+@pytest.fixture(scope="module")
+def root() -> Path:
+    """A folder with Debian's programs for riscv64."""
+    try:
+        return sysroot.make("riscv64", PACKAGES)
+    except HostError as error:
+        pytest.skip(f"no Debian packages to be had: {error}")
+
+
+def ratite(root: Path, program: str, *words: str, stdin: str = "", folder: Path | None = None) -> str:
+    """Output of a program of the sysroot; it must end well."""
+    command = [*RATITE, "-L", str(root), str(root / program.lstrip("/")), *words]
+    return check(command, stdin, folder)
+
+
+def check(command: list[str], stdin: str = "", folder: Path | None = None) -> str:
+    environment = {"PATH": "/usr/bin:/bin", "HOME": "/", "LC_ALL": "C", "PYTHONPATH": str(SOURCES), "XDG_CACHE_HOME":
+                   os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache"))}
+    done = subprocess.run(command, input=stdin, capture_output=True, text=True, cwd=folder, env=environment,
+                          timeout=SECONDS)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+BASH = r"""
+declare -A table=([one]=1 [two]=2)
+for key in one two; do echo "$key ${table[$key]}"; done
+total=0
+for ((i = 0; i < 20; i++)); do total=$((total + i * i)); done
+echo $total $((2 ** 40)) $(printf '%x' 255)
+function late { echo "exit $?"; }
+trap late EXIT
+( exit 7 ); echo "status $?"
+seq 30 | while read -r n; do [ $((n % 7)) = 0 ] && echo "seven $n"; done
+cat <<END | tr a-z A-Z | sort -r | head -2
+pear
+apple
+quince
+END
+{ sleep 0.05; echo slow; } & echo fast; wait
+trap 'echo caught' USR1; kill -USR1 $$; echo after
+echo {a..c}{1..2} | sed 's/b/B/g'
+[[ abc123 =~ ([a-z]+)([0-9]+) ]] && echo "${BASH_REMATCH[2]}"
+exec 3>&1; echo to three >&3
+diff <(echo a; echo b) <(echo a; echo c) | grep -c '[<>]'
+echo "${PATH##*:}" $(echo nested $(echo deeper))
+"""
+
+
+def test_bash(root: Path) -> None:
+    """Loops, pipes, subshells, traps, background jobs, process substitution: as the host's bash does it."""
+    bash = shutil.which("bash")
+    if bash is None:
+        pytest.skip("no bash on this host")
+    assert ratite(root, "/usr/bin/bash", "-c", BASH) == check([bash, "-c", BASH])
+
+
+@pytest.mark.parametrize("words", [
+    ["sort", "-n", "-k2"], ["wc"], ["sha256sum"], ["md5sum"], ["base64"], ["tac"], ["cut", "-d ", "-f2"], ["uniq", "-c"],
+    ["head", "-c", "100"], ["tail", "-n", "3"], ["nl"], ["od", "-An", "-tx1"], ["tr", "0-9", "a-j"], ["fold", "-w", "7"],
+    ["paste", "-sd,"], ["split", "--filter=cat", "-l", "50"], ["date", "-u", "-d", "@86400"], ["seq", "5"],
+    ["expr", "6", "*", "7"], ["factor", "1234567890123456789"], ["basename", "/a/b.c", ".c"], ["numfmt", "--to=iec", "5000000"],
+])
+def test_coreutils(root: Path, words: list[str]) -> None:
+    """The output of each program for one text, as the host's program of that name has it."""
+    if shutil.which(words[0]) is None:
+        pytest.skip(f"no {words[0]} on this host")
+    text = "".join(f"line {n * 7919 % 1009} {'x' * (n % 5)}\n" for n in range(200))
+    assert ratite(root, f"/usr/bin/{words[0]}", *words[1:], stdin=text) == check(words, text)
+
+
+BUSYBOX = r"""
+seq 2000 | awk '{ print ($1 * 7919) % 1009, $1 }' > table
+sort -n table | md5sum | cut -d' ' -f1
+gzip -c table | gunzip -c | cmp - table && echo same
+mkdir -p tree/a/b; echo 1 > tree/a/one; echo 2 > tree/a/b/two; ln -s one tree/a/link
+find tree -type f | sort
+tar cf tree.tar tree; rm -r tree; tar xf tree.tar; cat tree/a/one tree/a/b/two; readlink tree/a/link
+grep -c 00 table; sed -n '5p' table; wc -l < table
+n=0; while [ $n -lt 20 ]; do busybox true && n=$((n+1)); done; echo $n
+(sleep 5 & echo $!) > pid; kill $(cat pid); echo killed
+"""
+
+
+def test_busybox(root: Path, tmp_path: Path) -> None:
+    """A script of many small programs, whose results are known."""
+    busybox = "/usr/bin/busybox" if (root / "usr/bin/busybox").exists() else "/bin/busybox"
+    (tmp_path / "script").write_text(BUSYBOX.replace("busybox true", f"{root}{busybox} true"))
+    printed = ratite(root, busybox, "sh", "script", folder=tmp_path).splitlines()
+    lines = sorted(((n * 7919) % 1009, n) for n in range(1, 2001))
+    table = "".join(f"{key} {n}\n" for key, n in lines)
+    assert printed == [
+        hashlib.md5(table.encode()).hexdigest(), "same", "tree/a/b/two", "tree/a/one", "1", "2", "one",
+        str(sum("00" in f"{key} {n}" for key, n in lines)), f"{5 * 7919 % 1009} 5", "2000", "20", "killed"]
+
+
+PYTHON = r"""
+import hashlib, json, os, queue, signal, sqlite3, struct, subprocess, sys, tempfile, threading, time
+print(json.dumps({"a": [1, 2.5, {"b": None}], "c": "\u00e9"}, sort_keys=True), hashlib.sha256(b"x" * 100000).hexdigest())
+print(subprocess.run(["echo", "from a child"], capture_output=True, text=True).stdout, end="")
+print(subprocess.run("exit 3", shell=True).returncode)
+try:
+    subprocess.run(["/nonexistent"])
+except FileNotFoundError as error:
+    print(error)
+results, work = [], queue.Queue()
+def worker():
+    while (n := work.get()) is not None:
+        results.append(sum(range(n)))
+threads = [threading.Thread(target=worker) for _ in range(4)]
+for thread in threads: thread.start()
+for n in range(20): work.put(n * 1000)
+for _ in threads: work.put(None)
+for thread in threads: thread.join()
+print(sum(results))
+signal.signal(signal.SIGALRM, lambda *a: print("alarm"))
+signal.setitimer(signal.ITIMER_REAL, 0.01)
+time.sleep(0.05)
+database = sqlite3.connect(":memory:")
+database.execute("create table t(a, b)")
+database.executemany("insert into t values (?, ?)", [(n, n * n) for n in range(100)])
+print(database.execute("select sum(b) from t where a % 2").fetchone())
+pid = os.fork()
+if not pid: os._exit(9)
+print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), os.uname().machine, os.path.basename(os.readlink("/proc/self/exe"))[:7])
+print(struct.pack(">d", 1 / 3).hex(), 2 ** 200 % 1000007, round(7 ** 0.5, 12))
+"""
+
+
+def test_python(root: Path) -> None:
+    """Modules, child processes, threads, signals, fork, floating point."""
+    printed = ratite(root, "/usr/bin/python3", "-c", PYTHON).splitlines()
+    assert printed == [
+        '{"a": [1, 2.5, {"b": null}], "c": "\\u00e9"} '
+        "d69e68988157833272305aaf21f453c800346e8a3640db6578e260215542e5d4",
+        "from a child", "3", "[Errno 2] No such file or directory: '/nonexistent'", str(sum(sum(range(n * 1000)) for n in range(20))), "alarm", "(166650,)",
+        "9 riscv64 python3", f"3fd5555555555555 {2 ** 200 % 1000007} 2.645751311065"]
+
+
+def test_perl(root: Path) -> None:
+    """Hashes, regular expressions, sprintf, a pipe from a child, sort."""
+    script = r"""my %h; $h{$_ % 7} += $_ for 1..1000; print join(",", map {"$_=$h{$_}"} sort keys %h), "\n";
+    print sprintf("%.10f %s", atan2(1, 1) * 4, join("", reverse split //, "olleh")), "\n"; print `echo from a child`;
+    (my $t = "a1b22") =~ s/(\d+)/<$1>/g; print "$t\n"; print scalar(@{[sort { $b <=> $a } 3, 11, 2]}), "\n";"""
+    assert ratite(root, "/usr/bin/perl", "-e", script).splitlines() == [
+        "0=71071,1=71214,2=71357,3=71500,4=71643,5=71786,6=71929", "3.1415926536 hello", "from a child", "a<1>b<22>", "3"]
+
+
+def test_sqlite(root: Path, tmp_path: Path) -> None:
+    """A database in a file: made by one process, read and changed by others."""
+    database = str(tmp_path / "base.db")
+
+    def ask(text: str) -> str:
+        return ratite(root, "/usr/bin/sqlite3", database, text)
+    ask("create table t(a integer primary key, b text); with recursive n(i) as (select 1 union all select i + 1 from n "
+        "where i < 500) insert into t select i, 'row ' || i from n; create index x on t(b);")
+    assert ask("select count(*), sum(a), max(b) from t;") == "500|125250|row 99\n"
+    ask("begin; delete from t where a % 2; commit; vacuum;")
+    assert ask("select count(*), min(a) from t; pragma integrity_check;") == "250|2\nok\n"
+
+
+def test_go(tmp_path: Path) -> None:
+    """esbuild, a static Go program with many threads, timers and signals of its own."""
+    npm = shutil.which("npm")
+    if npm is None:
+        pytest.skip("no npm on this host")
+    folder = cache.folder("tests", "esbuild")
+    program = folder / "package/bin/esbuild"
+    if not program.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        packed = subprocess.run([npm, "pack", "--silent", "@esbuild/linux-riscv64"], cwd=folder, capture_output=True,
+                                text=True)
+        if packed.returncode:
+            pytest.skip("no npm registry to be had")
+        shutil.unpack_archive(folder / packed.stdout.strip(), folder)
+    source = "let x: number = 1; export const f = (a: string) => a + x; console.log(f('hi'))"
+    assert check([*RATITE, str(program), "--minify", "--loader=ts"], source) == (
+        'let e=1;export const f=o=>o+e;console.log(f("hi"));\n')
