@@ -9,7 +9,7 @@ from ratite.user.failure import SyscallError
 from ratite.user.host import M64, NUMBERS, TURNED_BACK, native, pack_call, quick
 from ratite.user.mailbox import ALL_BLOCKED, Mailbox
 from ratite.user.scratch import Scratch
-from ratite.user.signalnumbers import BUS_ADRERR, SEGV_ACCERR, SEGV_MAPERR, SI_KERNEL, SI_USER, SIGBUS, SIGSEGV
+from ratite.user.signalnumbers import SEGV_ACCERR, SEGV_MAPERR, SI_KERNEL, SI_USER, SIGBUS, SIGSEGV
 from ratite.user.signals import ThreadSignals
 from ratite.user.structs import HOST_LAYOUTS
 
@@ -87,7 +87,7 @@ class Thread:
             elif kind == "trap" and stop.cause == syscall_cause:
                 call()
             elif kind == "trap":
-                signals.deliver_fault(self.abi.trap(self.registers, stop.cause, stop.value))
+                signals.deliver_fault(self._located(self.abi.trap(self.registers, stop.cause, stop.value)))
 
     def system_call(self) -> int:
         """Do the system call that the vCPU stands at; returns its result, or one of the codes for "not yet"."""
@@ -132,9 +132,14 @@ class Thread:
         # Of an address that no host pointer can have, the host does not tell which it was.
         address = 0 if stop.code == SI_KERNEL else stop.value & (1 << self.abi.bits) - 1
         if stop.signo == SIGBUS:
-            return Fault(SIGBUS, stop.code or BUS_ADRERR, address)
-        mapped = self.space.protection(address) is not None
-        return Fault(SIGSEGV, SEGV_ACCERR if mapped else SEGV_MAPERR, address)
+            return Fault(SIGBUS, stop.code, address)
+        return self._located(Fault(SIGSEGV, 0, address))
+
+    def _located(self, fault: Fault) -> Fault:
+        """The fault with its code filled in by what is mapped."""
+        if fault.signo == SIGSEGV and not fault.code:
+            fault.code = SEGV_MAPERR if self.space.protection(fault.address) is None else SEGV_ACCERR
+        return fault
 
     # For system calls
 

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 
 class Fault:
-    """A signal that an instruction of the guest caused: number, si_code, and the address si_addr tells."""
+    """A signal that an instruction of the guest caused: number, si_code, and the address si_addr tells.
+
+    The code of a SIGSEGV may be 0: whether the address is mapped decides.
+    """
 
     __slots__ = ("address", "code", "signo")
 

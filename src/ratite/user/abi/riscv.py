@@ -17,8 +17,6 @@ from ratite.user.layout import ILP32, LP64, Layout
 from ratite.user.signalnumbers import (
     BUS_ADRALN,
     ILL_ILLOPC,
-    SEGV_ACCERR,
-    SEGV_MAPERR,
     SIGBUS,
     SIGILL,
     SIGSEGV,
@@ -38,9 +36,7 @@ if TYPE_CHECKING:
     from ratite.user.vcpu import Vcpu
 
 # Exception codes (privileged architecture, chapter on mcause).
-FETCH_MISALIGNED, FETCH_ACCESS, ILLEGAL, BREAKPOINT, LOAD_MISALIGNED, LOAD_ACCESS = range(6)
-STORE_MISALIGNED, STORE_ACCESS = 6, 7
-FETCH_PAGE_FAULT, LOAD_PAGE_FAULT, STORE_PAGE_FAULT = 12, 13, 15
+FETCH_MISALIGNED, ILLEGAL, BREAKPOINT, LOAD_MISALIGNED, STORE_MISALIGNED = 0, 2, 3, 4, 6
 
 SIGINFO_SIZE = 128
 FP_STATE = struct.Struct("<32QI")
@@ -118,9 +114,7 @@ class Riscv(Abi):
             return Fault(SIGTRAP, TRAP_BRKPT, r.pc[0])
         if cause in (FETCH_MISALIGNED, LOAD_MISALIGNED, STORE_MISALIGNED):
             return Fault(SIGBUS, BUS_ADRALN, value)
-        if cause in (FETCH_ACCESS, LOAD_ACCESS, STORE_ACCESS):
-            return Fault(SIGSEGV, SEGV_ACCERR, value)
-        return Fault(SIGSEGV, SEGV_MAPERR, value)
+        return Fault(SIGSEGV, 0, value)
 
     def enter_handler(self, r: RiscvRegisters, space: GuestSpace, handler: Handler, sp: int) -> None:
         frame = align_down(sp - self.frame_size, 16)
