@@ -103,7 +103,7 @@ def test_network(machine: Machine) -> None:
         sender.join()
     assert hashlib.sha256(DATA).hexdigest() in shell.run("sha256sum data")
 
-    shell.run(f"nc -l -p {PORT} <data >back &")
+    shell.run(f"{{ nc -l -p {PORT} <data >back & }}")
     shell.run(f"until netstat -ltn | grep -q :{PORT}; do usleep 50000; done")
     with socket.create_connection(("127.0.0.1", machine.port), 60) as connection:
         writer = threading.Thread(target=_send, args=(connection,))

@@ -159,7 +159,8 @@ def test_python(root: Path) -> None:
     assert printed == [
         '{"a": [1, 2.5, {"b": null}], "c": "\\u00e9"} '
         "d69e68988157833272305aaf21f453c800346e8a3640db6578e260215542e5d4",
-        "from a child", "3", "[Errno 2] No such file or directory: '/nonexistent'", str(sum(sum(range(n * 1000)) for n in range(20))), "alarm", "(166650,)",
+        "from a child", "3", "[Errno 2] No such file or directory: '/nonexistent'",
+        str(sum(sum(range(n * 1000)) for n in range(20))), "alarm", "(166650,)",
         "9 riscv64 /usr/bin/python3", f"3fd5555555555555 {2 ** 200 % 1000007} 2.645751311065"]
 
 

@@ -31,6 +31,9 @@ _ROW = struct.Struct("<QQqQQ")
 #: Most RAM regions of a machine.
 _RAM_ROWS = 63
 
+#: Stores beside code after which a page counts as data.
+_WRITES_BESIDE_CODE = 8
+
 #: No instruction has more bytes.
 _LONGEST = 16
 
@@ -88,6 +91,7 @@ class Engine:
         self.vcpus: list[Vcpu] = []
         self._flags: dict[int, HostBuffer] = {}
         self._rows: list[tuple[int, int, int, memoryview]] = []  # host start, host end, pages' flags
+        self._writes: dict[int, int] = {}  # stores beside code, by host page
         self.invalidations = 0
         if user is not None:
             from ratite.cpu.faults import catch_faults
@@ -167,6 +171,11 @@ class Engine:
                 return True
         return False
 
+    def is_data_now(self, host_page: int) -> bool:
+        """Whether a page with translated code is written so often beside it that its code is not worth keeping; counts this write."""
+        count = self._writes[host_page] = self._writes.get(host_page, 0) + 1
+        return count > _WRITES_BESIDE_CODE
+
     # --- translated pages -----------------------------------------------------------------------------------------------------------
     def entry(self, vcpu: Vcpu, pc: int) -> bool:
         """Make sure that native code finds an entry for `pc`; False when it can not be fetched."""
@@ -180,10 +189,10 @@ class Engine:
             address = page.entries.get(pc & (PAGE - 1))
             if address is None:
                 address = self.translator.translate(page, pc & (PAGE - 1))
-            self._publish(pc, key, address)
+            self.publish(pc, key, address)
             return True
 
-    def _publish(self, pc: int, key: tuple[int, int, int], address: int) -> None:
+    def publish(self, pc: int, key: tuple[int, int, int], address: int) -> None:
         """Enter code in the table that native code searches."""
         tag = 0 if self.space is None else key[0] | key[2]
         slot = ((pc >> 1) + (tag >> 7)) & ((1 << ENTRY_BITS) - 1)
@@ -242,6 +251,7 @@ class Engine:
         """Forget the translations of a page whose content changes."""
         with self.lock:
             self.invalidations += 1
+            self._writes.pop(host_page, None)
             for key in self.by_host.pop(host_page, set()):
                 page = self.pages.pop(key, None)
                 if page is not None:

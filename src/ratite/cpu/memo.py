@@ -2,11 +2,12 @@
 
 One `Memo` serves one translation context (a privilege mode). An entry is what the translator joins:
 
-    (code, lates, length, branch, ends)
+    (code, lates, length, branch, flow)
 
 lates: places to fill when the code is placed, as (kind, offset, value): for TAKEN and STUB the value is the distance of the target from the
 instruction, for addresses what to add to the instruction's address, for FIXED the address of the code. branch: distance of a direct jump's
-target, or None. ends: what follows is not reached from here.
+target, or None. flow: GOES_ON, ENDS (what follows is not reached from here) or RETURNS (it is reached when a callee or a trap handler
+returns).
 """
 
 from __future__ import annotations
@@ -42,7 +43,8 @@ from ratite.isa.dsl import Insn
 if TYPE_CHECKING:
     from ratite.cpu.engine import Engine
 
-Entry = tuple[bytes, Any, int, int | None, bool]
+Entry = tuple[bytes, Any, int, int | None, int]
+GOES_ON, ENDS, RETURNS = range(3)
 
 _PACK = {1: struct.Struct("b").pack_into, 4: struct.Struct("<i").pack_into, 8: struct.Struct("<q").pack_into}
 
@@ -58,12 +60,12 @@ class _Recipe(NamedTuple):
 
 
 class _How(NamedTuple):
-    """What an entry needs beside code and operands: kinds and values of immediates, length, whether it ends the straight line."""
+    """What an entry needs beside code and operands: kinds and values of immediates, length, and how execution goes on."""
 
     kinds: tuple[str, ...]
     values: list[int]
     length: int
-    ends: bool
+    flow: int
 
 
 class Missing(Exception):
@@ -114,7 +116,7 @@ class Memo:
     def interpreted(self, length: int) -> Entry:
         """Code that leaves the instruction to the reference evaluator."""
         code, lates, _, _, _ = self._build(pseudo.INTERPRETED, 0, length)
-        return code, lates, length, None, False
+        return code, lates, length, None, GOES_ON
 
     def form_of(self, insn: Insn, statics: tuple[int, ...]) -> Form:
         """The form of an instruction in this context."""
@@ -150,8 +152,9 @@ class Memo:
             value = get(word) if imms is None else imms[n]
             kinds.append(imm_class(kind, value))
             operands.append(value)
-        calls = info.ends and (info.resumes if info.links < 0 else classes[info.links] != ZERO) and insn is not self.engine.arch.illegal
-        how = _How(info.imms, operands[len(classes) :], length, info.ends and not calls)
+        comes_back = (info.resumes if info.links < 0 else classes[info.links] != ZERO) and insn is not self.engine.arch.illegal
+        flow = GOES_ON if not info.ends else RETURNS if comes_back else ENDS
+        how = _How(info.imms, operands[len(classes) :], length, flow)
         imm_classes = tuple(kinds)
         stencils = self.engine.library.stencils
         stencil = stencils.get((form, tuple(classes), imm_classes))
@@ -173,9 +176,9 @@ class Memo:
         word = self.engine.arch.word
         before = b"".join([host.spill(classes[n], operands[n], word) for n in pinned if info.reads[n]])
         after = b"".join([host.reload(classes[n], operands[n], word) for n in pinned if info.writes[n]])
-        code, lates, length, branch, ends = entry
+        code, lates, length, branch, flow = entry
         shifted = tuple([(kind, offset + len(before), value) for kind, offset, value in lates]) if lates else None
-        return before + code + after, shifted, length, branch, ends
+        return before + code + after, shifted, length, branch, flow
 
     def _patch(self, stencil: Any, operands: list[int], how: _How) -> Entry:
         code, holes, lates = stencil
@@ -190,7 +193,7 @@ class Memo:
             code = bytes(data)
         distance = next((v for k, v in zip(how.kinds, how.values, strict=True) if k in ("branch", "pcrel")), None)
         branch = distance if "branch" in how.kinds else None
-        return code, self._lates(lates, distance, how.length) if lates else None, how.length, branch, how.ends
+        return code, self._lates(lates, distance, how.length) if lates else None, how.length, branch, how.flow
 
     def _lates(self, lates: Any, distance: int | None, length: int) -> tuple[tuple[int, int, int], ...]:
         result = []

@@ -16,7 +16,7 @@ from ratite import log
 from ratite.bits import align_up
 from ratite.codegen import host_x86_64 as host
 from ratite.codegen.stencil import ADDRESS32, ADDRESS64, FIXED, MISS_LOAD, MISS_STORE, STUB, TAKEN
-from ratite.cpu.memo import Entry, Memo, Missing
+from ratite.cpu.memo import ENDS, GOES_ON, RETURNS, Entry, Memo, Missing
 from ratite.errors import HostError
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ class Translator:
                 branch = entry[3]
                 if branch is not None and branch < 0 and 0 <= at + branch < PAGE:
                     targets.append(at + branch)
-                if entry[4]:
+                if entry[4] == ENDS:
                     break
                 at += entry[2]
 
@@ -167,7 +167,7 @@ class Translator:
             return entry
         except Missing as m:
             plan.missing.append(m)
-            return b"", None, 2 * size, None, False
+            return b"", None, 2 * size, None, GOES_ON
 
     def _go_on(self, at: int, memo: Memo, plan: _Plan) -> None:
         """A jump to code that exists or lies in another page."""
@@ -226,6 +226,9 @@ class Translator:
             page.entries[at] = base + start
         if page.pending:
             self._link(page, local, base)
+        for at, e in zip(offsets, entries, strict=True):
+            if e[4] == RETURNS and at + e[2] in local:  # a return will come here, through the table
+                self.engine.publish(page.base + at + e[2], page.key, base + local[at + e[2]])
         self._register(page, base, starts, plan)
         self.instructions += len(local)
         if self.engine.library.wanted:

@@ -346,7 +346,8 @@ class Vcpu:
         pa = self.physical(va, 1)
         host = 0 if pa is None else self.call("ram_host", pa)
         page = host & -PAGE
-        if self.engine.touches_code(page, host & (PAGE - 1), (host & (PAGE - 1)) + 8):
+        offset = host & (PAGE - 1)
+        if self.engine.touches_code(page, offset, offset + 8) or self.engine.is_data_now(page):
             self.engine.invalidate_page(page)
         # The store itself is done here: it may lie in that very page, whose translation would protect it again.
         return self._interpret()

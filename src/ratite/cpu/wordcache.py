@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ratite.cpu.engine import Engine
     from ratite.cpu.memo import Entry, Memo
 
-_MAGIC = b"ratite words 1\n"
+_MAGIC = b"ratite words 2\n"
 #: Most words that are kept.
 _LIMIT = 400_000
 #: A file is written again when the run has met this part of new words.

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from ratite.user.table import Run
     from ratite.user.vcpu import Vcpu
 
+STACK_BOUNDS = 128 << 10, 1 << 30
 SWITCH_INTERVAL = 1e-4
 """Seconds after which a thread that translates lets another one serve its system call."""
 _INFINITY = (1 << 64) - 1
@@ -309,7 +310,7 @@ class Process:
 
     def load(self, thread: Thread, found: loader.Executable, env: Sequence[bytes]) -> None:
         """Make an empty space into a program's and set the thread's registers to its start."""
-        image = loader.load(found, env, self.space, self.abi, self.stack_size, self.abi.hwcap(self.isa),
+        image = loader.load(found, env, self.space, self.abi, self._main_stack_size(), self.abi.hwcap(self.isa),
                             self._random_bytes())
         self._map_trampoline()
         self.auxv, self.argument_range, self.environment_range = image.auxv, image.arguments, image.environment
@@ -324,6 +325,11 @@ class Process:
         self.space.write(page, self.abi.trampoline)
         self.space.mprotect(page, PAGE, PROT_READ | PROT_EXEC)
         self.trampoline = page
+
+    def _main_stack_size(self) -> int:
+        """What the guest's limit of the stack allows, within reason."""
+        soft = self.limits[RLIMIT_STACK][0]
+        return self.stack_size if soft == _INFINITY else min(max(soft, STACK_BOUNDS[0]), STACK_BOUNDS[1])
 
     def _random_bytes(self) -> bytes:
         if self.seed is None:
@@ -349,7 +355,7 @@ class Process:
     def check_size(self, argv: Sequence[bytes], env: Sequence[bytes]) -> None:
         """Refuse words that would fill more than a quarter of the stack."""
         word = self.abi.model.word
-        if sum(len(text) + 1 + word for text in [*argv, *env]) > self.stack_size // 4:
+        if sum(len(text) + 1 + word for text in [*argv, *env]) > self._main_stack_size() // 4:
             raise SyscallError(E2BIG)
 
     def _close_on_exec(self) -> None:

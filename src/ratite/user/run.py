@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from typing import Protocol
 
+from ratite import log
 from ratite.errors import ImageError, UsageError
 from ratite.user import loader
 from ratite.user.abi import abi as find_abi
@@ -53,17 +54,17 @@ def run_program(config: Config) -> int:
 
 def make_process(config: Config, abi: Abi, make_vcpu: Callable[[GuestSpace], Vcpu], isa: str) -> Process:
     """A process with the program loaded, ready to run."""
-    log = _Log(config.log_file)
+    lines = _Log(config)
     tracer = None
     if config.strace:
         from ratite.user.strace import Tracer
 
-        tracer = Tracer(log.write)
+        tracer = Tracer(lines.write)
     process = Process(
         abi, make_vcpu, sysroot=_sysroot(config.sysroot), isa=isa, release=os.fsencode(config.release),
         stack_size=config.stack_size, seed=config.seed, tracer=tracer,
-        unimplemented=log.write if "unimp" in config.log_items else None)
-    log.open(process)
+        unimplemented=lambda text: log.write("unimp", text))
+    lines.open(process)
     argv = [os.fsencode(word) for word in config.arguments]
     env = [os.fsencode(f"{name}={value}") for name, value in config.environment().items()]
     found = find_program(os.fsencode(config.program), argv, abi, process.paths)
@@ -112,27 +113,27 @@ def _engine(abi: Abi, cpu: str) -> tuple[Callable[[GuestSpace], Vcpu], str]:
 
 
 class _Log:
-    """Where log lines go: standard error as it was at the start, or a file."""
+    """Where log lines go: standard error, or a file out of the guest's reach."""
 
-    def __init__(self, path: str) -> None:
-        self._path = path
+    def __init__(self, config: Config) -> None:
+        log.configure(config.log_items)
+        self._path = config.log_file
         self._fd = 2
 
     def open(self, process: Process) -> None:
-        """Open the file, out of the guest's reach."""
-        if self._path:
-            try:
-                fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
-            except OSError as error:
-                raise UsageError(f"-D {self._path}: {error.strerror}") from None
-            self._fd = process.keep_private(fd)
+        """Open the file."""
+        if not self._path:
+            return
+        try:
+            fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+        except OSError as error:
+            raise UsageError(f"-D {self._path}: {error.strerror}") from None
+        self._fd = process.keep_private(fd)
+        log.send_to(open(self._fd, "w", buffering=1, errors="backslashreplace", closefd=False))    # noqa: SIM115 (for life)
 
     def write(self, line: str) -> None:
-        """Write one line."""
+        """Write one line of the trace."""
         try:
             os.write(self._fd, (line + "\n").encode(errors="backslashreplace"))
         except OSError:
             pass
-
-
-

@@ -58,6 +58,7 @@ class GuestSpace:
         self.brk_start = self.brk_end = 0
         self._homes: dict[tuple[int, int, int], int] = {}
         self._homes_bottom = HOMES_TOP
+        self._pid = os.getpid()
         self._watchers: list[Callable[[int, int], None]] = []
         self._buffer = ctypes.create_string_buffer(_BUFFER)
         self._buffer_address = ctypes.addressof(self._buffer)
@@ -258,6 +259,7 @@ class GuestSpace:
 
     def after_fork(self) -> None:
         """In a child process: reserve again what the parent did not want to be inherited."""
+        self._pid = os.getpid()
         for area in [area for area in self.areas if not area.fork]:
             self._to_reserve(area.start, area.end - area.start)
             self._changed(self.areas.remove(area.start, area.end))
@@ -364,7 +366,7 @@ class GuestSpace:
         """Copy between the buffer and the guest through the kernel, which checks every page; returns how much."""
         _IOVECS.pack_into(self._vectors, 0, self._buffer_address, size, self.base + address, size)
         vectors = self._vectors_address
-        return native.quick(pack_call(NUMBERS[call], os.getpid(), vectors, 1, vectors + 16, 1, 0, 0))
+        return native.quick(pack_call(NUMBERS[call], self._pid, vectors, 1, vectors + 16, 1, 0, 0))
 
     def _place(self, address: int, size: int, flags: int) -> int:
         """Decide where a mapping goes."""
