@@ -9,7 +9,7 @@ import pytest
 from ratite.cli.console import Console
 from tests.boot.session import BOOT_SECONDS, emulator
 
-pytestmark = [pytest.mark.boot, pytest.mark.slow]
+pytestmark = pytest.mark.boot
 
 
 @pytest.mark.parametrize("firmware", ["builtin", "opensbi"])

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import pty
+import select
 import shutil
 import subprocess
 from pathlib import Path
@@ -203,3 +205,56 @@ def test_go(tmp_path: Path) -> None:
     source = "let x: number = 1; export const f = (a: string) => a + x; console.log(f('hi'))"
     assert check([*RATITE, str(program), "--minify", "--loader=ts"], source) == (
         'let e=1;export const f=o=>o+e;console.log(f("hi"));\n')
+
+
+class Terminal:
+    """A shell on a terminal of its own."""
+
+    def __init__(self, command: list[str]) -> None:
+        self._pid, self._fd = pty.fork()
+        if not self._pid:
+            os.environ.update(PS1="ready> ", PYTHONPATH=str(SOURCES), LC_ALL="C", TERM="dumb")
+            os.execv(command[0], command)
+        self._seen = ""
+        self.wait_for("ready> ")
+
+    def wait_for(self, text: str) -> None:
+        """Read until a text appears; what comes before it is forgotten."""
+        while text not in self._seen:
+            ready, _, _ = select.select([self._fd], [], [], SECONDS)
+            assert ready, f"no {text!r} after {self._seen!r}"
+            self._seen += os.read(self._fd, 4096).decode(errors="replace")
+        self._seen = self._seen[self._seen.index(text) + len(text):]
+
+    def say(self, line: str, answer: str) -> None:
+        """Type a line, and wait for the answer and the next prompt."""
+        os.write(self._fd, line.encode())
+        self.wait_for(answer)
+        self.wait_for("ready> ")
+
+    def end(self, line: str) -> int:
+        """Type a last line; returns the shell's exit status."""
+        os.write(self._fd, line.encode())
+        try:
+            while os.read(self._fd, 4096):
+                pass
+        except OSError:
+            pass    # how Linux says that the other side has hung up
+        os.close(self._fd)
+        return os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
+
+
+def test_job_control(root: Path) -> None:
+    """Background jobs, Ctrl-Z, fg and Ctrl-C in an interactive bash."""
+    shell = Terminal([*RATITE, "-L", str(root), str(root / "usr/bin/bash"), "--norc", "--noediting", "-i"])
+    shell.say("sleep 100 &\n", "[1]")
+    shell.say("jobs\n", "Running")
+    shell.say("kill %1; wait %1\n", "Terminated")
+    os.write(shell._fd, b"cat\nechoed\n")
+    shell.wait_for("echoed\r\nechoed")
+    shell.say("\x1a", "Stopped")
+    os.write(shell._fd, b"fg\nagain\n")
+    shell.wait_for("again\r\nagain")
+    shell.say("\x03", "^C")
+    shell.say("echo status $?\n", "status 130")
+    assert shell.end("exit 5\n") == 5
