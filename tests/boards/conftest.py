@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -16,6 +16,7 @@ class FakeHart:
 
     isa = "rv64imafdc_zicsr_zifencei"
     mmu_type = "riscv,sv48"
+    cache_properties: Mapping[str, int] = {}
 
     def __init__(self, machine: Machine, index: int) -> None:
         self.index = index

@@ -12,6 +12,7 @@ import hashlib
 import importlib.util
 import marshal
 import os
+import signal
 import tempfile
 import threading
 from collections.abc import Iterable, Sequence
@@ -167,7 +168,12 @@ class Library:
         """Compile in the background what is wanted, from now on."""
         if self._worker is None and self.wanted:
             self._worker = threading.Thread(target=self._work, name="ratite-stencils", daemon=True)
-            self._worker.start()
+            # A thread starts with its maker's mask: signals of the process are for the threads of the guest, never for this one.
+            mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+            try:
+                self._worker.start()
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
     def forget_worker(self) -> None:
         """After a fork: the thread is the parent's."""
