@@ -75,6 +75,9 @@ class FakeVcpu:
             return Stop("interrupt")
         return next(self._steps)
 
+    def step(self) -> Stop | None:
+        return self.run()
+
     def kick(self) -> None:
         self._interrupt.raw = b"\1"
 

@@ -226,10 +226,14 @@ class Terminal:
             self._seen += os.read(self._fd, 4096).decode(errors="replace")
         self._seen = self._seen[self._seen.index(text) + len(text):]
 
-    def say(self, line: str, answer: str) -> None:
-        """Type a line, and wait for the answer and the next prompt."""
+    def type(self, line: str, answer: str) -> None:
+        """Type a line and wait for the answer."""
         os.write(self._fd, line.encode())
         self.wait_for(answer)
+
+    def say(self, line: str, answer: str) -> None:
+        """Type a line, and wait for the answer and the next prompt."""
+        self.type(line, answer)
         self.wait_for("ready> ")
 
     def end(self, line: str) -> int:
@@ -250,11 +254,11 @@ def test_job_control(root: Path) -> None:
     shell.say("sleep 100 &\n", "[1]")
     shell.say("jobs\n", "Running")
     shell.say("kill %1; wait %1\n", "Terminated")
-    os.write(shell._fd, b"cat\nechoed\n")
-    shell.wait_for("echoed\r\nechoed")
+    shell.type("cat\n", "cat")
+    shell.type("echoed\n", "echoed\r\nechoed")
     shell.say("\x1a", "Stopped")
-    os.write(shell._fd, b"fg\nagain\n")
-    shell.wait_for("again\r\nagain")
+    shell.type("fg\n", "cat")
+    shell.type("again\n", "again\r\nagain")
     shell.say("\x03", "^C")
     shell.say("echo status $?\n", "status 130")
     assert shell.end("exit 5\n") == 5

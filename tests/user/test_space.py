@@ -158,8 +158,41 @@ def test_code_changes_are_told(space: GuestSpace) -> None:
     space.munmap(code, PAGE)
     space.mprotect(code + PAGE, PAGE, READ | WRITE)
     space.mmap(code + 2 * PAGE, PAGE, READ, ANONYMOUS | MAP_FIXED)
-    space.clear()
+    space.forget_code(space.clear())
     assert told == [(code, PAGE), (code + PAGE, PAGE), (code + 2 * PAGE, PAGE), (code + 3 * PAGE, PAGE)]
+
+
+def test_code_that_comes_back_unchanged_is_kept(space: GuestSpace, tmp_path: os.PathLike[str]) -> None:
+    """After execve only code is told of that is not mapped again, from the same unchanged file, at the same place."""
+    path = os.path.join(tmp_path, "program")
+    with open(path, "wb") as file:
+        file.write(b"c" * 8 * PAGE)
+    told: list[tuple[int, int]] = []
+    space.on_code_change(lambda start, size: told.append((start, size)))
+    at = 0x1000_0000
+
+    def load(pages: int, prot: int = READ | EXEC, offset: int = 0) -> None:
+        fd = os.open(path, os.O_RDONLY)
+        space.mmap(at, pages * PAGE, prot, MAP_PRIVATE | MAP_FIXED, fd, offset)
+        os.close(fd)
+
+    def again(pages: int, prot: int = READ | EXEC, offset: int = 0) -> list[tuple[int, int]]:
+        told.clear()
+        code = space.clear()
+        load(pages, prot, offset)
+        space.forget_code(code)
+        return list(told)
+    load(8)
+    assert again(8) == []
+    assert again(5) == [(at + 5 * PAGE, 3 * PAGE)]
+    assert again(5, offset=PAGE) == [(at, 5 * PAGE)]
+    assert again(5, READ) == [(at, 5 * PAGE)]
+    load(8)
+    space.mprotect(at + PAGE, PAGE, READ | WRITE)
+    space.mprotect(at + PAGE, PAGE, READ | EXEC)
+    assert again(8) == [(at + PAGE, PAGE)]
+    os.utime(path, (1, 1))
+    assert again(8) == [(at, 8 * PAGE)]
 
 
 def test_files(space: GuestSpace, tmp_path: os.PathLike[str]) -> None:

@@ -153,7 +153,7 @@ class Library:
         for key, s in compiled.items():
             self.stencils[tuple(key.form), key.regs, key.imms] = (s.code, tuple(map(tuple, s.holes)), tuple(map(tuple, s.lates)))
         self._changed += len(compiled)
-        if self._changed >= _SAVE_EVERY:
+        if self._changed >= _SAVE_EVERY and not self.arch.user:  # a process's guest would see the file descriptors of a save
             self.save()
 
     # --- what is compiled in the background -----------------------------------------------------------------------------------------
@@ -216,6 +216,10 @@ class Library:
 
     def save(self) -> None:
         """Write what is new to disk; a folder that can not be written to only costs the next start its time."""
+        with self.lock:  # a fork waits for it: a child that inherits the file's lock would wait for itself
+            self._save()
+
+    def _save(self) -> None:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with open(self.path.with_suffix(".lock"), "w") as lock:

@@ -11,7 +11,7 @@ PROT_READ, PROT_WRITE, PROT_EXEC = 1, 2, 4
 class Area:
     """Guest addresses `start` to `end` (not included) that are mapped in one way."""
 
-    __slots__ = ("device", "end", "fork", "inode", "lazy", "name", "offset", "prot", "shared", "start")
+    __slots__ = ("clean", "device", "end", "fork", "inode", "lazy", "name", "offset", "prot", "shared", "stamp", "start")
 
     def __init__(self, start: int, end: int, prot: int, shared: bool = False, name: bytes = b"", offset: int = 0,
                  device: int = 0, inode: int = 0, fork: bool = True, lazy: bool = False) -> None:
@@ -30,23 +30,44 @@ class Area:
         """Whether a child process gets it (madvise MADV_DONTFORK)."""
         self.lazy = lazy
         """Whether it was made with MAP_NORESERVE; the host joins only areas that agree in this."""
+        self.clean = not prot & PROT_WRITE
+        """Whether the guest could never write to it."""
+        self.stamp = 0
+        """Tells versions of a file apart: when it was changed, in nanoseconds."""
 
     def part(self, start: int, end: int) -> Area:
         """The same mapping between two addresses inside it."""
-        offset = self.offset + start - self.start if self.inode else 0
-        return Area(start, end, self.prot, self.shared, self.name, offset, self.device, self.inode, self.fork,
-                    self.lazy)
+        found = self.moved(start, end - start)
+        if self.inode:
+            found.offset += start - self.start
+        return found
 
     def moved(self, start: int, size: int) -> Area:
         """The same mapping at another place and of another size."""
-        return Area(start, start + size, self.prot, self.shared, self.name, self.offset, self.device, self.inode,
-                    self.fork, self.lazy)
+        found = Area(start, start + size, self.prot, self.shared, self.name, self.offset, self.device, self.inode,
+                     self.fork, self.lazy)
+        found.clean, found.stamp = self.clean, self.stamp
+        return found
+
+    def protect(self, prot: int) -> None:
+        """Change what the guest may do."""
+        self.prot = prot
+        if prot & PROT_WRITE:
+            self.clean = False
+
+    def same_code(self, other: Area) -> bool:
+        """Whether both are code of the same file that was not changed, at the same addresses where they overlap."""
+        return (self.clean and other.clean and not self.shared and not other.shared and bool(self.inode)
+                and bool(self.prot & other.prot & PROT_EXEC)
+                and (self.device, self.inode, self.stamp, self.offset - self.start)
+                == (other.device, other.inode, other.stamp, other.offset - other.start))
 
     def continues(self, other: Area) -> bool:
         """Whether `other`, which ends where this one starts, is of the same mapping."""
         return (self.start == other.end and self.prot == other.prot and self.shared == other.shared
                 and self.name == other.name and self.device == other.device and self.inode == other.inode
                 and self.fork == other.fork and self.lazy == other.lazy
+                and self.clean == other.clean and self.stamp == other.stamp
                 and (not self.inode or self.offset == other.offset + other.end - other.start))
 
     def __repr__(self) -> str:

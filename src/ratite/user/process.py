@@ -16,13 +16,12 @@ from resource import RLIMIT_AS, RLIMIT_CORE, RLIMIT_DATA, RLIMIT_STACK, getrlimi
 
 from ratite.user import loader
 from ratite.user.abi.base import Abi
-from ratite.user.areas import PROT_EXEC, PROT_READ, PROT_WRITE
 from ratite.user.failure import SyscallError
-from ratite.user.host import PAGE, native, quick
+from ratite.user.host import native, quick
 from ratite.user.mailbox import ALL_BLOCKED, SETXID
 from ratite.user.paths import Paths
 from ratite.user.signals import Signals
-from ratite.user.space import MAP_ANONYMOUS, MAP_PRIVATE, GuestSpace
+from ratite.user.space import GuestSpace
 from ratite.user.syscalls import CALLS
 from ratite.user.thread import ProcessExit, Thread, ThreadExit
 
@@ -46,7 +45,7 @@ class Process:
     """The process of one guest program."""
 
     def __init__(self, abi: Abi, make_vcpu: Callable[[GuestSpace], Vcpu], *, sysroot: bytes = b"", isa: str = "",
-                 release: bytes = b"", stack_size: int = 8 << 20, seed: int | None = None,
+                 release: bytes = b"", stack_size: int = 8 << 20, seed: int | None = None, single_step: bool = False,
                  tracer: Tracer | None = None, unimplemented: Unimplemented | None = None) -> None:
         self.abi = abi
         self.isa = isa or "imafdc"
@@ -55,6 +54,8 @@ class Process:
         """Kernel release that uname tells; empty for the host's."""
         self.stack_size = stack_size
         self.seed = seed
+        self.single_step = single_step
+        """Run in the reference evaluator."""
         self.tracer = tracer
         self.unimplemented = unimplemented or (lambda text: None)
         """Told one line about each call that is not done."""
@@ -123,6 +124,8 @@ class Process:
 
     def _run_thread(self, thread: Thread) -> None:
         try:
+            self.check_stopped(thread)
+            thread.signals.set_mask(thread.signals.mask)
             thread.loop()
         except ProcessExit as end:
             self.leave(end.status)
@@ -196,7 +199,6 @@ class Process:
             with self._lock:
                 self.threads[child.tid] = child
             started.release()
-            child.signals.set_mask(child.signals.mask)
             self._run_thread(child)
 
         tell(0)    # fails here, where the guest can be told
@@ -225,10 +227,11 @@ class Process:
                 raise ThreadExit(0)
             self._stopper = thread
         self.signals.have_native_handler(SETXID)
+        told: set[int] = set()
         while len(self.threads) > 1:
-            for other in list(self.threads.values()):
-                if other is not thread:
-                    quick("tgkill", os.getpid(), other.tid, SETXID)
+            for other in set(self.threads) - told - {thread.tid}:
+                quick("tgkill", os.getpid(), other, SETXID)
+                told.add(other)
             self._gone.acquire(timeout=0.05)
         self._stopper = None
 
@@ -312,19 +315,13 @@ class Process:
         """Make an empty space into a program's and set the thread's registers to its start."""
         image = loader.load(found, env, self.space, self.abi, self._main_stack_size(), self.abi.hwcap(self.isa),
                             self._random_bytes())
-        self._map_trampoline()
+        self.trampoline = self.space.map_code(self.abi.trampoline, b"[sigpage]")
         self.auxv, self.argument_range, self.environment_range = image.auxv, image.arguments, image.environment
         self.paths.executable = os.path.realpath(found.path)
         self.abi.start(thread.registers, image.entry, image.sp)
         name = os.path.basename(found.filename)[:15] + b"\0"
         pr_set_name = 15
         quick("prctl", pr_set_name, thread.scratch.put(name))
-
-    def _map_trampoline(self) -> None:
-        page = self.space.mmap(0, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, name=b"[sigpage]")
-        self.space.write(page, self.abi.trampoline)
-        self.space.mprotect(page, PAGE, PROT_READ | PROT_EXEC)
-        self.trampoline = page
 
     def _main_stack_size(self) -> int:
         """What the guest's limit of the stack allows, within reason."""
@@ -343,9 +340,10 @@ class Process:
         self.signals.reset_handlers()
         thread.signals.forget_stack()
         thread.clear_child_tid, thread.robust_list = 0, (0, 0)
-        self.space.clear()
+        code = self.space.clear()
         try:
             self.load(thread, found, env)
+            self.space.forget_code(code)
         except (SyscallError, OSError):
             self.signals.die(9)
         finally:

@@ -62,7 +62,7 @@ def make_process(config: Config, abi: Abi, make_vcpu: Callable[[GuestSpace], Vcp
         tracer = Tracer(lines.write)
     process = Process(
         abi, make_vcpu, sysroot=_sysroot(config.sysroot), isa=isa, release=os.fsencode(config.release),
-        stack_size=config.stack_size, seed=config.seed, tracer=tracer,
+        stack_size=config.stack_size, seed=config.seed, single_step=config.single_step, tracer=tracer,
         unimplemented=lambda text: log.write("unimp", text))
     lines.open(process)
     argv = [os.fsencode(word) for word in config.arguments]

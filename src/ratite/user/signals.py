@@ -22,7 +22,7 @@ from ratite.user import siginfo
 from ratite.user.abi.base import AlternateStack, Fault, Handler
 from ratite.user.failure import GuestFault, SyscallError
 from ratite.user.host import native, quick
-from ratite.user.mailbox import NEVER_BLOCKED
+from ratite.user.mailbox import NEVER_BLOCKED, SETXID
 from ratite.user.signalnumbers import (
     LAST_SIGNAL,
     SA_NOCLDSTOP,
@@ -217,8 +217,8 @@ class ThreadSignals:
     def _deliver(self, signo: int, info: bytes, converted: bool = False) -> None:
         process = self._thread.process
         action = process.signals.actions[signo]
-        if action.handler == SIG_IGN:
-            return
+        if action.handler == SIG_IGN or (action.handler == SIG_DFL and signo == SETXID):
+            return    # the latter is Ratite's own, sent to a thread that was ending anyway
         if action.handler == SIG_DFL:
             if signo in OF_THE_ENGINE:
                 self._die(signo)

@@ -35,6 +35,7 @@ MADV_DONTFORK, MADV_DOFORK = 10, 11
 
 LOWEST = 0x1000     # page 0 stays unmapped: address 0 means "no pointer"
 GUARD = 0x1_0000    # behind the highest address, so that the kernel runs into it when it copies upwards
+OWN_CODE = -1       # stands for the inode of code that comes from no file
 HOMES_TOP, HOMES_BOTTOM, HOME_UNIT = 0x30_0000_0000, 0x2C_0000_0000, 0x1_0000    # where files are mapped (64 bits)
 _BUFFER = 0x1_0000  # bytes copied at a time between Python and the guest
 
@@ -138,6 +139,17 @@ class GuestSpace:
             self.areas.insert(area)
         return start
 
+    def map_code(self, code: bytes, name: bytes) -> int:
+        """Map a page of code of Ratite's own, above the main stack; it is always the same one. Returns its address."""
+        with self.lock:
+            address = self.stack_top
+            self._map(address, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+            area = Area(address, address + PAGE, PROT_READ | PROT_EXEC, False, name, inode=OWN_CODE)
+            self.areas.insert(area)
+            self.write(address, code)
+            check(quick("mprotect", self.base + address, PAGE, PROT_READ))
+        return address
+
     def munmap(self, address: int, length: int) -> None:
         """Unmap as munmap(2) does."""
         if not length or address + align_up(length, PAGE) > self.limit:
@@ -159,7 +171,7 @@ class GuestSpace:
             check(quick("mprotect", self.base + address, end - address, _host_prot(prot)))
             for area in self.areas.remove(address, end):
                 self._changed([area])
-                area.prot = prot
+                area.protect(prot)
                 self.areas.insert(area)
 
     def mremap(self, old: int, old_size: int, new_size: int, flags: int, new: int = 0) -> int:
@@ -242,16 +254,35 @@ class GuestSpace:
                 raise SyscallError(EINVAL)
             self.munmap(area.start, area.end - area.start)
 
-    def clear(self) -> None:
-        """Unmap everything: the process starts another program."""
+    def clear(self) -> list[Area]:
+        """Unmap everything: the process starts another program. Returns the code there was.
+
+        The watchers are not told of it: `forget_code` is to follow, before the guest runs again.
+        """
         with self.lock:
             areas = list(self.areas)
             if areas:
                 self._to_reserve(areas[0].start, areas[-1].end - areas[0].start)
             self.areas = AreaMap()
-            self._changed(areas)
             self.brk_start = self.brk_end = 0
             self.top = self.stack_top
+        return [area for area in areas if area.prot & PROT_EXEC]
+
+    def forget_code(self, areas: list[Area]) -> None:
+        """Tell the watchers of code that was mapped before `clear`, but for what is mapped again just as it was.
+
+        A shell script that runs one program many times translates it once.
+        """
+        with self.lock:
+            for area in areas:
+                start = area.start
+                for kept in self.areas.overlapping(area.start, area.end):
+                    if kept.same_code(area):
+                        if start < kept.start:
+                            self._changed([area.part(start, kept.start)])
+                        start = min(kept.end, area.end)
+                if start < area.end:
+                    self._changed([area.part(start, area.end)])
 
     def release(self) -> None:
         """Give the whole region back to the host. Nothing can be done with the space after that."""
@@ -357,7 +388,7 @@ class GuestSpace:
                               for bit, letter in ((PROT_READ, b"r"), (PROT_WRITE, b"w"), (PROT_EXEC, b"x")))
             line = b"%08x-%08x %s%s %08x %02x:%02x %d" % (
                 area.start, area.end, rights, b"s" if area.shared else b"p", area.offset,
-                os.major(area.device), os.minor(area.device), area.inode)
+                os.major(area.device), os.minor(area.device), max(area.inode, 0))
             yield (line.ljust(73) + area.name if area.name else line) + b"\n"
 
     # Inside
@@ -463,3 +494,4 @@ def _describe_file(area: Area, fd: int, offset: int) -> None:
     except OSError:
         return
     area.device, area.inode, area.offset = status.st_dev, status.st_ino, offset
+    area.stamp = max(status.st_mtime_ns, status.st_ctime_ns)

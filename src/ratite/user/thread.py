@@ -70,13 +70,16 @@ class Thread:
 
     def loop(self) -> None:
         """Run until ThreadExit or ProcessExit."""
-        run, pending = self.vcpu.run, self.mailbox.pending
+        run = self.vcpu.step if self.process.single_step else self.vcpu.run
+        pending = self.mailbox.pending
         call = self.system_call if self.process.tracer is None else self.traced_system_call
         signals, syscall_cause = self.signals, self.abi.syscall_cause
         while True:
             if pending[0] or signals.queued:
                 signals.deliver()
             stop = run()
+            if stop is None:
+                continue
             kind = stop.kind
             if kind == "syscall":
                 call()

@@ -38,6 +38,9 @@ class Vcpu(Protocol):
     def run(self) -> Exit:
         """Run until something happens that is Python's to do."""
 
+    def step(self) -> Exit | None:
+        """Run one instruction in the reference evaluator; returns None where nothing else is to be done."""
+
     def kick(self) -> None:
         """Have `run` return soon."""
 

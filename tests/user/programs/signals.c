@@ -208,10 +208,11 @@ int main(void) {
     /* job control */
     int how;
     pid_t pid = fork();
-    if (!pid) { raise(SIGSTOP); _exit(3); }
+    if (!pid) { raise(SIGSTOP); for (;;) pause(); }
     waitpid(pid, &how, WUNTRACED); status("stop", how);
     kill(pid, SIGCONT);
     waitpid(pid, &how, WCONTINUED); status("cont", how);
+    kill(pid, SIGINT);
     waitpid(pid, &how, 0); status("end", how);
 
     /* a computing child is killed at once */
