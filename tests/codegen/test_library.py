@@ -61,17 +61,6 @@ def test_two_processes_keep_what_the_other_adds(arch: Arch, tmp_path: Path) -> N
     assert len(Library(arch, tmp_path).stencils) == 2
 
 
-def test_wanted_forms_are_compiled_later(arch: Arch, tmp_path: Path) -> None:
-    library = Library(arch, tmp_path)
-    key = Key(Form("xor", (), -1), (3, 4, 5), ())
-    library.want(key)
-    library.close()
-    again = Library(arch, tmp_path)
-    assert list(again.wanted) == [key]
-    assert again.compile_wanted(10) == 1
-    assert key in again.stencils and not again.wanted
-
-
 def test_a_folder_that_can_not_be_written_costs_nothing_but_time(arch: Arch) -> None:
     library = Library(arch, Path("/proc/nowhere"))
     add(library, arch, "add")

@@ -38,23 +38,20 @@ def jump(at: int, to: int) -> bytes:
 
 
 #: Host registers of the pinned guest registers: r14 r15 rdi rsi rdx rcx r8 r9.
-_PIN_REGISTERS = (14, 15, 7, 6, 2, 1, 8, 9)
+PIN_REGISTERS = (14, 15, 7, 6, 2, 1, 8, 9)
 
 
-def _move(opcode: int, pin: int, offset: int, word: int) -> bytes:
-    register = _PIN_REGISTERS[pin]
-    rex = 0x41 | (register >> 3) << 2 | (8 if word == 64 else 0)
-    return struct.pack("<BBBi", rex, opcode, 0x85 | (register & 7) << 3, offset)
+#: Pinned registers for which LLVM compiles; code for others is made by renaming. Only these need a prefix, so renaming changes no length.
+CANONICAL = (0, 1, 6, 7)
 
 
-def spill(pin: int, offset: int, word: int) -> bytes:
-    """Store pinned register number `pin` to its place in the state: mov [r13 + offset], reg."""
-    return _move(0x89, pin, offset, word)
+#: LLVM text that keeps the pinned registers, with what they hold at an instruction's start, in their places until here.
+_KEEP = 'call void asm sideeffect "", "' + ",".join(f"{{{r}}}" for r in ("r14", "r15", "rdi", "rsi", "rdx", "rcx", "r8", "r9")) + ',~{memory}"'
 
 
-def reload(pin: int, offset: int, word: int) -> bytes:
-    """Load pinned register number `pin` from its place in the state: mov reg, [r13 + offset]."""
-    return _move(0x8B, pin, offset, word)
+def keep_pinned(word: int) -> str:
+    """LLVM text after a guest access that may fault: up to here the code generator leaves the pinned registers `%p0`... alone."""
+    return f"{_KEEP}({', '.join(f'i{word} %p{n}' for n in range(PINNED))})"
 
 
 #: A trailing `jmp rel32` to the next stencil is dropped: (opcode, length).

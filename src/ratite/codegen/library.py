@@ -12,29 +12,25 @@ import hashlib
 import importlib.util
 import marshal
 import os
-import signal
 import tempfile
-import threading
 from collections.abc import Iterable, Sequence
-from functools import cache, cached_property
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ratite.codegen import host_x86_64 as host
+from ratite.codegen.inspect_x86_64 import rename
+from ratite.codegen.stencil import Form, Key, canonical
 from ratite.errors import HostError
 from ratite.isa.arch import Arch
-from ratite.isa.dsl import Insn
 
 if TYPE_CHECKING:
     from ratite.codegen.stencil import Job
 
-_MAGIC = b"ratite stencils 2\n"
+_MAGIC = b"ratite stencils 3\n"
 
 #: Stencils after which a growing library is written to disk.
 _SAVE_EVERY = 400
-#: Forms that the background thread compiles at a time.
-_BATCH = 8
-
 #: Packages whose source determines generated code, beside the ISA's own modules.
 _GENERATOR = ("ratite.ir", "ratite.isa.dsl", "ratite.codegen")
 
@@ -86,11 +82,15 @@ def key_of(arch: Arch) -> str:
     return h.hexdigest()[:24]
 
 
+def _plain(value: Any) -> Any:
+    """Tuples with names as tuples without, which can be written to a file."""
+    return tuple([_plain(v) for v in value]) if isinstance(value, tuple) else value
+
+
 class Library:
     """Compiled forms and helpers of one configuration.
 
-    forms: what the translator knows of each form. stencils: machine code by key. runtime: the object with the native helpers. wanted: keys for
-    which a stand-in is used; a background thread compiles them.
+    forms: what the translator knows of each form. stencils: machine code by key. runtime: the object with the native helpers.
     """
 
     def __init__(self, arch: Arch, folder: Path | None = None) -> None:
@@ -99,14 +99,11 @@ class Library:
         self.forms: dict[Any, Any] = {}
         self.stencils: dict[Any, Any] = {}
         self.runtime: bytes | None = None
-        self.wanted: dict[Any, None] = {}
-        self.lock = threading.Lock()  # held while LLVM works
+        self._renamed: dict[Any, Any] = {}
         self._changed = 0
-        self._worker: threading.Thread | None = None
-        self._closing = False
         self._merge(self._read())
 
-    def _read(self) -> tuple[Any, Any, Any, Any] | None:
+    def _read(self) -> tuple[Any, Any, Any] | None:
         """The content of the file, or None where there is no usable one."""
         try:
             data = self.path.read_bytes()
@@ -115,16 +112,15 @@ class Library:
         start = len(_MAGIC) + 32
         if data[: len(_MAGIC)] != _MAGIC or hashlib.sha256(memoryview(data)[start:]).digest() != data[len(_MAGIC) : start]:
             return None
-        forms, stencils, runtime, wanted = marshal.loads(memoryview(data)[start:])
-        return forms, stencils, runtime, wanted
+        forms, stencils, runtime = marshal.loads(memoryview(data)[start:])
+        return forms, stencils, runtime
 
-    def _merge(self, content: tuple[Any, Any, Any, Any] | None) -> None:
+    def _merge(self, content: tuple[Any, Any, Any] | None) -> None:
         if content is None:
             return
         self.forms = content[0] | self.forms
         self.stencils = content[1] | self.stencils
         self.runtime = self.runtime or content[2]
-        self.wanted = {k: None for k in [*content[3], *self.wanted] if k not in self.stencils}
 
     @property
     def unsaved(self) -> int:
@@ -144,88 +140,59 @@ class Library:
         """Keep what the translator knows of a form."""
         self.forms[tuple(form)] = tuple(info)
 
+    def find(self, form: Form, regs: tuple[int, ...], imms: tuple[str, ...]) -> Any:
+        """The stencil for a form with these classes of operands; None where something has to be compiled for it."""
+        key = form, regs, imms
+        known = self._renamed.get(key)
+        if known is None:
+            known = self.stencils.get(key)
+            if known is None:
+                known = self._rename(form, regs, imms)
+            if known is not None:
+                self._renamed[key] = known
+        return known
+
+    def _rename(self, form: Form, regs: tuple[int, ...], imms: tuple[str, ...]) -> Any:
+        same = canonical(regs)
+        stencil = self.stencils.get((form, same[0], imms)) if same is not None else None
+        if same is None or stencil is None:
+            return None
+        code, holes, lates, fields, others = stencil
+        if fields is None or any(pin in others for pin in same[1]):
+            return None
+        return rename(code, fields, same[1]), holes, lates, None, ()
+
+    def missing(self, form: Form, regs: tuple[int, ...], imms: tuple[str, ...]) -> Key:
+        """What to compile for a form that `find` does not find: the one to be renamed, unless that does not serve."""
+        same = canonical(regs)
+        if same is None or (form, same[0], imms) in self.stencils:
+            return Key(form, regs, imms)
+        return Key(form, same[0], imms)
+
     def compile(self, jobs: Sequence[Job]) -> None:
         """Compile the forms of `jobs` and keep them."""
         from ratite.codegen.stencil import compile_stencils
 
-        with self.lock:
-            compiled = compile_stencils(self.arch, jobs)
+        compiled = compile_stencils(self.arch, jobs)
         for key, s in compiled.items():
-            self.stencils[tuple(key.form), key.regs, key.imms] = (s.code, tuple(map(tuple, s.holes)), tuple(map(tuple, s.lates)))
+            self.stencils[tuple(key.form), key.regs, key.imms] = _plain(s)
         self._changed += len(compiled)
         if self._changed >= _SAVE_EVERY and not self.arch.user:  # a process's guest would see the file descriptors of a save
             self.save()
 
-    # --- what is compiled in the background -----------------------------------------------------------------------------------------
-    def want(self, key: Any) -> None:
-        """Have a form compiled when there is time; a stand-in is used meanwhile."""
-        plain = (tuple(key.form), key.regs, key.imms)
-        if plain not in self.wanted:
-            self.wanted[plain] = None
-            self._changed += 1
-
-    def start_worker(self) -> None:
-        """Compile in the background what is wanted, from now on."""
-        if self._worker is None and self.wanted:
-            self._worker = threading.Thread(target=self._work, name="ratite-stencils", daemon=True)
-            # A thread starts with its maker's mask: signals of the process are for the threads of the guest, never for this one.
-            mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-            try:
-                self._worker.start()
-            finally:
-                signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-
-    def forget_worker(self) -> None:
-        """After a fork: the thread is the parent's."""
-        self._worker = None
-
-    def _work(self) -> None:
-        while not self._closing and self.compile_wanted(_BATCH):
-            pass
-        self._worker = None
-
-    def compile_wanted(self, count: int) -> int:
-        """Compile up to `count` wanted forms; how many it were."""
-        from ratite.codegen.stencil import Form, Job, Key, block_of
-
-        chosen = list(self.wanted)[:count]
-        jobs = []
-        for plain in chosen:
-            form = Form(*plain[0])
-            insn = self._by_name.get(form.name)
-            if insn is not None and plain not in self.stencils:
-                jobs.append(Job(Key(form, plain[1], plain[2]), insn, block_of(insn, self.arch, form)))
-        if jobs:
-            self.compile(jobs)
-        for plain in chosen:
-            self.wanted.pop(plain, None)
-        return len(chosen)
-
-    @cached_property
-    def _by_name(self) -> dict[str, Insn]:
-        return {i.text.name: i for i in self.arch.decoder.insns}
-
     def close(self) -> None:
-        """Stop compiling and write what is new to disk."""
-        self._closing = True
-        worker = self._worker
-        if worker is not None and worker.is_alive():
-            worker.join()
+        """Write what is new to disk."""
         if self._changed:
             self.save()
 
     def save(self) -> None:
         """Write what is new to disk; a folder that can not be written to only costs the next start its time."""
-        with self.lock:  # a fork waits for it: a child that inherits the file's lock would wait for itself
-            self._save()
-
-    def _save(self) -> None:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with open(self.path.with_suffix(".lock"), "w") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 self._merge(self._read())
-                body = marshal.dumps((dict(self.forms), dict(self.stencils), self.runtime, list(self.wanted)))
+                body = marshal.dumps((dict(self.forms), dict(self.stencils), self.runtime))
                 fd, name = tempfile.mkstemp(dir=self.path.parent, prefix=self.path.name)
                 with os.fdopen(fd, "wb") as f:
                     f.write(_MAGIC + hashlib.sha256(body).digest() + body)

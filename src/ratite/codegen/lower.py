@@ -334,22 +334,34 @@ class Lowering:
 
     def _op_load(self, v: Value) -> str:
         p = self.host_pointer(self._address(v.args[0]), v.width, write=False)
-        return self(f"load i{v.width}, ptr {p}, align 1")
+        loaded = self(f"load{' volatile' if self.must_load else ''} i{v.width}, ptr {p}, align 1")
+        self.accessed()
+        return loaded
 
     def _op_store(self, v: Value) -> None:
         address, x = v.args
         p = self.host_pointer(self._address(address), x.width, write=True)
         self.line(f"store i{x.width} {self.value(x)}, ptr {p}, align 1")
+        self.accessed()
 
     def _op_amo(self, v: Value) -> str:
         p = self.host_pointer(self._address(v.args[0]), v.width, write=True)
-        return self(f"atomicrmw {v.attr} ptr {p}, i{v.width} {self.value(v.args[1])} seq_cst, align {v.width // 8}")
+        old = self(f"atomicrmw {v.attr} ptr {p}, i{v.width} {self.value(v.args[1])} seq_cst, align {v.width // 8}")
+        self.accessed()
+        return old
 
     def _op_cas(self, v: Value) -> str:
         p = self.host_pointer(self._address(v.args[0]), v.width, write=True)
         old, new, w = self.value(v.args[1]), self.value(v.args[2]), v.width
         pair = self(f"cmpxchg ptr {p}, i{w} {old}, i{w} {new} seq_cst seq_cst, align {w // 8}")
+        self.accessed()
         return self(f"extractvalue {{ i{w}, i1 }} {pair}, 0")
+
+    #: Loads may fault, and nothing else may tell: also one whose result nobody needs has to be done.
+    must_load = False
+
+    def accessed(self) -> None:
+        """Guest memory has just been accessed."""
 
     def _op_fence(self, v: Value) -> None:
         self.line("fence seq_cst")

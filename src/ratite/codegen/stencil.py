@@ -2,8 +2,9 @@
 
 A form is an instruction together with how its operands are held: a register operand is the zero register, one of the pinned registers, or in
 memory; an immediate is zero, small or large, of either sign. LLVM compiles each form twice, with different numbers where the operands go;
-where the two pieces of code differ is a hole. Places that depend on the address of the instruction, or of other code, are found through
-the object's relocations and are filled in when the code is placed.
+where the two pieces of code differ is a hole. Which pinned registers it is about does not matter as a rule: code for others is made by
+renaming. Places that depend on the address of the instruction, or of other code, are found through the object's relocations and are filled in
+when the code is placed.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from ratite.codegen import host_x86_64 as host
+from ratite.codegen import inspect_x86_64 as inspect
 from ratite.codegen.elfobj import Object, Reloc
 from ratite.codegen.floats import hostable
 from ratite.codegen.lower import METADATA, Lowering
@@ -75,11 +77,14 @@ class Late(NamedTuple):
 
 
 class Stencil(NamedTuple):
-    """A compiled form."""
+    """A compiled form. fields: where the code names pinned registers, to be renamed for others; None where that can not be. others: pinned registers
+    that it uses beside its operands."""
 
     code: bytes
     holes: tuple[Hole, ...]
     lates: tuple[Late, ...]
+    fields: tuple[inspect.RegisterField, ...] | None
+    others: tuple[int, ...]
 
 
 class FormInfo(NamedTuple):
@@ -88,8 +93,7 @@ class FormInfo(NamedTuple):
     imms: for each immediate "plain", "shift" (amount), "address" (offset of a memory access), "wide" (only describes an exception),
     "branch" or "pcrel". interpreted: it has no machine code. ends: execution never reaches the instruction after it directly. links: index
     of the register operand that receives the address of the instruction after it, or -1. resumes: it ends in an exception, from which
-    execution may come back. reads, writes: for each register operand, whether the text reads and writes it. plain: it does nothing but
-    fall through to the next instruction, or start over.
+    execution may come back.
     """
 
     imms: tuple[str, ...]
@@ -97,9 +101,18 @@ class FormInfo(NamedTuple):
     ends: bool
     links: int
     resumes: bool
-    reads: tuple[bool, ...]
-    writes: tuple[bool, ...]
-    plain: bool
+
+
+def canonical(regs: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
+    """The register classes with canonical registers for the pinned ones, and which pinned ones they stand for, in order; None where there are too
+    many."""
+    pins: list[int] = []
+    for cls in regs:
+        if cls >= 0 and cls not in pins:
+            pins.append(cls)
+    if len(pins) > len(host.CANONICAL):
+        return None
+    return tuple([cls if cls < 0 else host.CANONICAL[pins.index(cls)] for cls in regs]), tuple(pins)
 
 
 def imm_class(kind: str, value: int) -> str:
@@ -160,16 +173,12 @@ def analyse(block: Block, insn: Insn) -> FormInfo:
     links = [v.attr[1] for v in block.code if v.op == "reg.set" and v.args[0].op == "npc"]
     names = [r.name for r in insn.text.fmt.regs]
     last = block.code[-1].op if block.code else ""
-    reads, writes = ({v.attr[1] for v in block.code if v.op == op} for op in ("reg.get", "reg.set"))
     return FormInfo(
         imms=tuple(kinds),
         interpreted=interpreted,
         ends=last in ENDS,
         links=names.index(links[0]) if links and links[0] in names else -1,
         resumes=last != "jump",
-        reads=tuple(n in reads for n in names),
-        writes=tuple(n in writes for n in names),
-        plain=not any(v.op in ("jump", "exit", "resync", "call") for v in block.code),
     )
 
 
@@ -189,10 +198,17 @@ def _kind(block: Block, uses: list[tuple[Value, int]]) -> str:
     return "address" if any(v is a for v, _ in uses for a in addresses) else "plain"
 
 
+class _How(NamedTuple):
+    """How a form is compiled: immediates as symbols that LLVM knows nothing of; pinned registers kept where they are over guest accesses."""
+
+    opaque: bool = False
+    precise: bool = False
+
+
 class StencilLowering(Lowering):
     """Lowers the text of a form, with sample numbers (or opaque symbols) in the place of operands."""
 
-    def __init__(self, block: Block, arch: Arch, insn: Insn, key: Key, sample: int, opaque: bool) -> None:
+    def __init__(self, block: Block, arch: Arch, insn: Insn, key: Key, sample: int, how: _How) -> None:
         super().__init__(block, arch.layout)
         self.arch, self.key, self.info = arch, key, analyse(block, insn)
         self.word = arch.layout.word
@@ -200,7 +216,8 @@ class StencilLowering(Lowering):
         fmt = insn.text.fmt
         self.regs = {r.name: (r.file, key.regs[n], n) for n, r in enumerate(fmt.regs)}
         self.imms = {m.name: (key.imms[n], n) for n, m in enumerate(fmt.imms)}
-        self.sample, self.opaque = sample, opaque
+        self.sample, self.how = sample, how
+        self.must_load = arch.user and ZERO in key.regs
         self.reload = False
         for i in range(host.PINNED):
             self.current["p", i] = f"%p{i}"
@@ -244,7 +261,7 @@ class StencilLowering(Lowering):
         cls, n = self.imms[v.attr]
         if cls == "0":
             return "0"
-        if self.opaque or cls == "q":
+        if self.how.opaque or cls == "q":
             return f"ptrtoint (ptr @h_imm{n} to i{v.width})"
         return str(_SAMPLES[cls][n][self.sample]) if cls in _SAMPLES else "poison"
 
@@ -372,6 +389,10 @@ class StencilLowering(Lowering):
         delta = self(f"load i64, ptr {self(f'getelementptr i8, ptr {entry}, i64 24')}")
         return self(f"inttoptr i64 {self(f'add i64 {delta}, {address}')} to ptr")
 
+    def accessed(self) -> None:
+        if self.how.precise:
+            self.line(host.keep_pinned(self.word))
+
     def text(self, name: str) -> str:
         """The whole function."""
         body = self.run() + "\n" + "\n".join(self.cold)
@@ -409,39 +430,54 @@ class Job(NamedTuple):
 
 
 def compile_stencils(arch: Arch, jobs: Sequence[Job]) -> dict[Key, Stencil]:
-    """Compile forms in one LLVM module. A form whose immediates can not be found in the code is compiled again with opaque ones."""
-    done, failed = _compile(arch, jobs, opaque=False)
-    if failed:
-        again, hopeless = _compile(arch, failed, opaque=True)
-        if hopeless:
-            raise DefinitionError(f"no stencil for {hopeless[0].key}")
-        done |= again
+    """Compile forms in one LLVM module. A form whose immediates can not be found in the code is compiled again with opaque ones, and one
+    that changes registers before an access that may fault so that it does not."""
+    done: dict[Key, Stencil] = {}
+    waiting = [(job, _How()) for job in jobs]
+    while waiting:
+        again = []
+        for (job, how), (stencil, wrong) in zip(waiting, _compile(arch, waiting), strict=True):
+            better = how._replace(**dict.fromkeys(wrong, True))
+            if stencil is not None:
+                done[job.key] = stencil
+            elif better == how:
+                raise DefinitionError(f"no stencil for {job.key}: not {' and '.join(wrong)}")
+            else:
+                again.append((job, better))
+        waiting = again
     return done
 
 
-def _compile(arch: Arch, jobs: Sequence[Job], opaque: bool) -> tuple[dict[Key, Stencil], list[Job]]:
+def _compile(arch: Arch, jobs: Sequence[tuple[Job, _How]]) -> list[tuple[Stencil | None, list[str]]]:
+    """For each form its stencil, or what has to be otherwise."""
     from llvmlite import binding as llvm
 
     texts, declarations = [header(arch.word)], set()
-    for n, job in enumerate(jobs):
+    for n, (job, how) in enumerate(jobs):
         for sample in (0, 1) if _has_holes(job) else (0,):
-            low = StencilLowering(job.block, arch, job.insn, job.key, sample, opaque)
+            low = StencilLowering(job.block, arch, job.insn, job.key, sample, how)
             texts.append(low.text(f"s{n}_{sample}"))
             declarations |= low.declarations
     module = llvm.parse_assembly("".join(texts) + "\n".join(sorted(declarations)))
     obj = Object(host.machine().emit_object(module))
     relocs = obj.relocs_by_function()
-    done: dict[Key, Stencil] = {}
-    failed: list[Job] = []
-    for n, job in enumerate(jobs):
+    results: list[tuple[Stencil | None, list[str]]] = []
+    for n, (job, how) in enumerate(jobs):
         first = obj.functions[f"s{n}_0"]
         second = obj.functions.get(f"s{n}_1", first)
-        holes = _find_holes(arch, job, obj.bytes_of(first), obj.bytes_of(second), opaque)
-        if holes is None:
-            failed.append(job)
-        else:
-            done[job.key] = _finish(obj, obj.bytes_of(first), holes, relocs[first.name], len(job.key.regs))
-    return done, failed
+        code = obj.bytes_of(first)
+        holes = _find_holes(arch, job, code, obj.bytes_of(second), how.opaque)
+        wrong = [] if holes is not None else ["opaque"]
+        if arch.user and _accesses(job.block) and not inspect.is_precise(code):
+            wrong.append("precise")
+        stencil = None if wrong or holes is None else _finish(obj, code, holes, relocs[first.name], job.key.regs)
+        results.append((stencil, wrong))
+    return results
+
+
+def _accesses(block: Block) -> bool:
+    """Whether a text accesses guest memory, which may fault in the middle of its code."""
+    return any(v.op in ("load", "store", "amo", "cas") for v in block.code)
 
 
 def _has_holes(job: Job) -> bool:
@@ -509,7 +545,7 @@ _SYMBOL_LATE = {
 }
 
 
-def _finish(obj: Object, code: bytes, holes: list[Hole], relocs: list[Reloc], regs: int) -> Stencil:
+def _finish(obj: Object, code: bytes, holes: list[Hole], relocs: list[Reloc], classes: tuple[int, ...]) -> Stencil:
     """Drop the jump to the next stencil where it is last, and sort relocations into holes and late places."""
     data = bytearray(code)
     relocs = host.straighten(data, relocs)
@@ -523,7 +559,7 @@ def _finish(obj: Object, code: bytes, holes: list[Hole], relocs: list[Reloc], re
         if r.symbol == "cont":
             struct.pack_into("<i", data, r.offset, len(data) + r.addend - r.offset)
         elif r.symbol.startswith("h_imm"):
-            holes.append(Hole(regs + int(r.symbol[5:]), r.offset, 8 if r.type == host.ABS64 else 4, r.addend))
+            holes.append(Hole(len(classes) + int(r.symbol[5:]), r.offset, 8 if r.type == host.ABS64 else 4, r.addend))
         elif r.symbol in _SYMBOL_LATE:
             kind, counted = _SYMBOL_LATE[r.symbol]
             lates.append(Late(kind, r.offset, 0, counted))
@@ -533,4 +569,7 @@ def _finish(obj: Object, code: bytes, holes: list[Hole], relocs: list[Reloc], re
         else:
             base = obj.constant(r) if r.section else r.symbol
             lates.append(Late(FIXED if r.type in host.RELATIVE else CONSTANT, r.offset, r.addend, base))
-    return Stencil(bytes(data), tuple(holes), tuple(lates))
+    code = bytes(data)
+    same = canonical(classes)
+    found = inspect.register_fields(code, len(same[1])) if same is not None and same[0] == classes else None
+    return Stencil(code, tuple(holes), tuple(lates), *(found or (None, ())))

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import ctypes
-import os
 import struct
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ratite import log
@@ -294,15 +293,6 @@ class Engine:
                 flags[:] = bytes(len(flags))
             for vcpu in self.vcpus:
                 vcpu.flush()
-
-    @contextmanager
-    def quiet(self) -> Iterator[None]:
-        """Nothing is being translated or compiled meanwhile: for fork. In the child there is no background thread."""
-        with self.lock, self.library.lock:
-            parent = os.getpid()
-            yield
-            if os.getpid() != parent:
-                self.library.forget_worker()
 
     def save(self) -> None:
         """Write newly compiled stencils to disk."""

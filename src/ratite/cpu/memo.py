@@ -16,7 +16,6 @@ import struct
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ratite.codegen import host_x86_64 as host
 from ratite.codegen import pseudo
 from ratite.codegen.stencil import (
     ADDRESS32,
@@ -32,7 +31,6 @@ from ratite.codegen.stencil import (
     Form,
     FormInfo,
     Job,
-    Key,
     analyse,
     block_of,
     imm_class,
@@ -92,7 +90,6 @@ class Memo:
                 self.classes[slot.name] = [ZERO if n == file.zero else pins.get((slot.name, n), MEMORY) for n in range(file.count)]
                 self.offsets[slot.name] = [slot.at(n) for n in range(file.count)]
         self.jump_cache = JUMP_BASE + context * JUMP_SIZE
-        self.stand_ins: set[int] = set()
         self._goto: Entry | None = None
         self._recipes: dict[tuple[Insn, tuple[int, ...]], _Recipe] = {}
 
@@ -156,32 +153,14 @@ class Memo:
         flow = GOES_ON if not info.ends else RETURNS if comes_back else ENDS
         how = _How(info.imms, operands[len(classes) :], length, flow)
         imm_classes = tuple(kinds)
-        stencils = self.engine.library.stencils
-        stencil = stencils.get((form, tuple(classes), imm_classes))
-        if stencil is not None:
-            return self._patch(stencil, operands, how)
-        pinned = [n for n, c in enumerate(classes) if c >= 0]
-        if not pinned or not info.plain:
-            raise Missing(Job(Key(form, tuple(classes), imm_classes), insn, block_of(insn, self.engine.arch, form)))
-        in_memory = tuple([MEMORY if c >= 0 else c for c in classes])
-        stencil = stencils.get((form, in_memory, imm_classes))
+        library, regs = self.engine.library, tuple(classes)
+        stencil = library.find(form, regs, imm_classes)
         if stencil is None:
-            raise Missing(Job(Key(form, in_memory, imm_classes), insn, block_of(insn, self.engine.arch, form)))
-        self.engine.library.want(Key(form, tuple(classes), imm_classes))
-        self.stand_ins.add(word)
-        return self._through_memory(self._patch(stencil, operands, how), info, classes, operands, pinned)
-
-    def _through_memory(self, entry: Entry, info: FormInfo, classes: list[int], operands: list[int], pinned: list[int]) -> Entry:
-        """Stand-in for a form that is not compiled yet: the one that has all registers in memory, between stores and loads of pinned ones."""
-        word = self.engine.arch.word
-        before = b"".join([host.spill(classes[n], operands[n], word) for n in pinned if info.reads[n]])
-        after = b"".join([host.reload(classes[n], operands[n], word) for n in pinned if info.writes[n]])
-        code, lates, length, branch, flow = entry
-        shifted = tuple([(kind, offset + len(before), value) for kind, offset, value in lates]) if lates else None
-        return before + code + after, shifted, length, branch, flow
+            raise Missing(Job(library.missing(form, regs, imm_classes), insn, block_of(insn, self.engine.arch, form)))
+        return self._patch(stencil, operands, how)
 
     def _patch(self, stencil: Any, operands: list[int], how: _How) -> Entry:
-        code, holes, lates = stencil
+        code, holes, lates, _, _ = stencil
         if holes:
             data = bytearray(code)
             for operand, offset, size, addend in holes:

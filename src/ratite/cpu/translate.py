@@ -231,8 +231,6 @@ class Translator:
                 self.engine.publish(page.base + at + e[2], page.key, base + local[at + e[2]])
         self._register(page, base, starts, plan)
         self.instructions += len(local)
-        if self.engine.library.wanted:
-            self.engine.library.start_worker()
         if log.enabled("in_asm") or log.enabled("out_asm") or log.enabled("op"):
             real = [n for n in range(len(offsets)) if others.get(n) != _GOTO]
             self.engine.log_unit(page, [offsets[n] for n in real], [starts[n] for n in real], base, bytes(code[: starts[-1]]))

@@ -197,6 +197,7 @@ class Vcpu:
         """Another vCPU over the same memory and translations with the same state."""
         other = Vcpu(self.engine)
         other.state.load(self.state.save())
+        other.set_fp_round(self.fp_round)
         other.hooks = self.hooks
         return other
 
@@ -207,7 +208,7 @@ class Vcpu:
 
     def fork_lock(self) -> AbstractContextManager[Any]:
         """To be held while the process forks, so that the child finds the engine's tables in order."""
-        return self.engine.quiet()
+        return self.engine.lock
 
     def finish(self) -> None:
         """The process ends: keep what the next one can use."""

@@ -52,17 +52,11 @@ class WordCache:
         self._known = sum(len(m.short) + len(m.long) for m in memos)
 
     def save(self, memos: list[Memo]) -> None:
-        """Write the file when there is enough news. Stand-ins are left out: the next run shall have the real form."""
+        """Write the file when there is enough news."""
         total = sum(len(m.short) + len(m.long) for m in memos)
         if total - self._known < max(200, _NEWS * total) or total > _LIMIT:
             return
-        content = [
-            (
-                {w: e for w, e in m.short.items() if w not in m.stand_ins and _portable(e)},
-                {w: e for w, e in m.long.items() if w not in m.stand_ins and _portable(e)},
-            )
-            for m in memos
-        ]
+        content = [({w: e for w, e in m.short.items() if _portable(e)}, {w: e for w, e in m.long.items() if _portable(e)}) for m in memos]
         body = marshal.dumps(content)
         try:
             fd, name = tempfile.mkstemp(dir=self._path.parent, prefix=self._path.name)

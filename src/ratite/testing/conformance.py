@@ -28,6 +28,8 @@ from ratite.isa.dsl import Insn, record
 CODE = 0x0010_0000
 #: Address and size of the memory window; what lies around it faults.
 DATA, DATA_SIZE = 0x0020_0000, 0x4000
+#: Where there is no memory.
+NOWHERE = 0x2000
 
 #: Events that end an instruction otherwise than by going on. Engines name them alike whatever the ISA's numbers are.
 ILLEGAL, BREAKPOINT, MISALIGNED, FAULT, CALL = "illegal", "breakpoint", "misaligned", "fault", "call"
@@ -157,7 +159,9 @@ class Generator:
         return self.random.getrandbits(self._width[file])
 
     def _pointer(self) -> int:
-        """An address near the middle of the window, aligned in most cases."""
+        """An address near the middle of the window, aligned in most cases; a few lie where there is no memory."""
+        if self.random.random() < 0.05:
+            return NOWHERE + 8 * self.random.randrange(4)
         step = self.random.choice((64, 8, 8, 8, 1))
         return DATA + DATA_SIZE // 2 + step * self.random.randrange(-4, 4)
 

@@ -52,6 +52,10 @@ class NativePeer:
         """The outcome of each case."""
         return [self._one(case) for case in cases]
 
+    def close(self) -> None:
+        """Keep what has been compiled."""
+        self._vcpu.finish()
+
     def _one(self, case: Case) -> Outcome:
         state = self._vcpu.state
         code = case.word.to_bytes(case.insn.length, "little")

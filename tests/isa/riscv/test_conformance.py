@@ -5,11 +5,14 @@ What peers are known to do otherwise is in `SKIPS`; a test prints what it compar
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from ratite.codegen.library import Library
+from ratite.isa.arch import Arch
 from ratite.isa.riscv.arch import make_arch
 from ratite.isa.riscv.cpus import parse_cpu
 from ratite.testing.conformance import (
@@ -18,6 +21,7 @@ from ratite.testing.conformance import (
     FAULT,
     ILLEGAL,
     MISALIGNED,
+    NOWHERE,
     Case,
     Engine,
     Generator,
@@ -140,17 +144,68 @@ def test_what_is_no_instruction_is_illegal_in_qemu(xlen: int, tmp_path: Path) ->
         assert outcome.event == ILLEGAL, f"{case.word:#010x} is something else"
 
 
+@pytest.fixture
+def own_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A stencil library that has nothing yet."""
+    monkeypatch.setenv("RATITE_CACHE", str(tmp_path))
+    return tmp_path
+
+
+def _finish(arch: Arch) -> None:
+    """Compile what the library wants, as the background thread does in time."""
+    library = Library(arch)
+    library.compile_wanted(1 << 20)
+    library.close()
+
+
 @WIDTHS
-def test_machine_code_agrees_with_reference(xlen: int) -> None:
-    """Whole state after each instruction run as machine code in a bare machine, as the reference evaluator has it."""
+def test_machine_code_agrees_with_reference(xlen: int, own_library: Path) -> None:
+    """Whole state after each instruction run as machine code in a bare machine, as the reference evaluator has it: first
+    with stand-ins for forms that are not compiled, then with these compiled."""
     machine = make_arch(parse_cpu(f"rv{xlen}", xlen))
-    _compare(xlen, FEW, NativePeer(machine, HANDLES))
+    for again in (False, True):
+        peer = NativePeer(machine, HANDLES)
+        _compare(xlen, FEW, peer)
+        peer.close()
+        if not again:
+            _finish(machine)
 
 
 @WIDTHS
-def test_linux_program_agrees_with_reference(xlen: int, tmp_path: Path) -> None:
+def test_linux_program_agrees_with_reference(xlen: int, own_library: Path, tmp_path: Path) -> None:
     """The same seen by a Linux program in Ratite's user mode, exceptions arriving as signals."""
     if missing := LinuxPeer.missing():
         pytest.skip(missing)
+    arch = subject(xlen).arch
+    for again in (False, True):
+        command = ratite(Program("linux_peer", xlen, bare=False))
+        _compare(xlen, FEW, LinuxPeer("ratite", arch, command, tmp_path))
+        if not again:
+            _finish(arch)
+
+
+def _from_nowhere(xlen: int) -> Iterator[Case]:
+    """Loads from an address without memory, into registers of every class."""
+    generator = Generator(subject(xlen), seed=1)
+    for insn in subject(xlen).arch.decoder.insns:
+        if insn.name not in ("lb", "lhu", "lw", "flw", "fld", "amoadd.w", "amoswap.w", "lr.w"):
+            continue
+        for target in (0, 8, 10, 31):
+            case = generator.case(insn, insn.value | target << 7 | 5 << 15)
+            registers = list(case.registers["x"])
+            registers[5] = NOWHERE
+            yield replace(case, registers={**case.registers, "x": tuple(registers)})
+
+
+@WIDTHS
+def test_loads_from_nowhere_fault_and_change_nothing(xlen: int, own_library: Path, tmp_path: Path) -> None:
+    """Also those whose result goes to x0, and however code for them is arranged."""
+    if missing := LinuxPeer.missing():
+        pytest.skip(missing)
+    arch = subject(xlen).arch
     command = ratite(Program("linux_peer", xlen, bare=False))
-    _compare(xlen, FEW, LinuxPeer("ratite", subject(xlen).arch, command, tmp_path))
+    for _ in range(2):
+        report = Report(SKIPS)
+        report.compare(list(_from_nowhere(xlen)), ReferenceEngine(arch, EVENTS), LinuxPeer("ratite", arch, command, tmp_path))
+        assert not report.failures, str(report)
+        _finish(arch)

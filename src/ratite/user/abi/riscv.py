@@ -176,7 +176,7 @@ def _set_fcsr(vcpu: Vcpu, value: int) -> None:
     state = vcpu.state
     state.frm = value >> 5 & 7
     state.fp_flags = _MIRRORED[value & 31]
-    if state.frm < 4:    # instructions look at the others themselves
+    if state.frm <= 4:  # instructions look at the reserved ones themselves
         vcpu.set_fp_round(state.frm)
 
 
