@@ -35,6 +35,7 @@ class CodeMemory:
         self.view = self._writable
         self.size = size
         self.base = _address(self._executable)
+        self._to_writable = _address(self._writable) - self.base
         self.used = 0
         self.floor = 0
 
@@ -51,6 +52,15 @@ class CodeMemory:
         """Overwrite code that was put before."""
         at = address - self.base
         self._writable[at : at + len(code)] = code
+
+    def writable(self, address: int) -> int:
+        """Where the host lets code at `address` be written."""
+        return address + self._to_writable
+
+    def read(self, address: int, size: int) -> bytes:
+        """Code that was put before."""
+        at = address - self.base
+        return self._writable[at : at + size]
 
     def keep(self) -> None:
         """What has been put so far survives `clear`."""

@@ -22,14 +22,11 @@ TRIPLE = "x86_64-unknown-linux-gnu"
 ABS64, ABS32, ABS32S = 1, 10, 11
 RELATIVE = frozenset({2, 4})  # PC32, PLT32
 
-#: mov eax, imm32; jmp rel32; then the record: guest address of the instruction (8 bytes), host address to retry at (4 bytes).
-_MISS = struct.Struct("<BiBiQI2x")
-MISS_SIZE = _MISS.size
-
-
-def miss_stub(at: int, handler: int, pc: int, retry: int) -> bytes:
-    """Code to which a memory access jumps that finds no translation: passes its record, 10 bytes on, to the handler in the twelfth argument."""
-    return _MISS.pack(0xB8, at + 10, 0xE9, handler - (at + 10), pc, retry)
+#: Where a memory access goes that finds no translation: mov eax, imm32; jmp rel32; then its record, which the first passes to the handler in
+#: the twelfth argument: guest address of the instruction (8 bytes), host address to retry at (4 bytes).
+MISS_STUB = struct.pack("<BiBiQI2x", 0xB8, 0, 0xE9, 0, 0, 0)
+#: Places in it: address of the record, displacement to the handler, the two parts of the record.
+MISS_OPERAND, MISS_JUMP, MISS_RECORD, MISS_RETRY = 1, 6, 10, 18
 
 
 def jump(at: int, to: int) -> bytes:

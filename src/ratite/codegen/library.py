@@ -32,7 +32,7 @@ _MAGIC = b"ratite stencils 3\n"
 #: Stencils after which a growing library is written to disk.
 _SAVE_EVERY = 400
 #: Packages whose source determines generated code, beside the ISA's own modules.
-_GENERATOR = ("ratite.ir", "ratite.isa.dsl", "ratite.codegen")
+_GENERATOR = ("ratite.ir", "ratite.isa.dsl", "ratite.codegen", "ratite.cpu")
 
 
 def cache_folder() -> Path:

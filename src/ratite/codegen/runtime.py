@@ -22,9 +22,12 @@ from ratite.codegen.stencil import JUMP_BASE, JUMP_ENTRIES, JUMP_SIZE, PAGE_BITS
 from ratite.isa.arch import Arch, Exit
 
 #: Size of the table of translated entries.
-ENTRY_BITS = 16
+ENTRY_BITS = 18
 #: A bit for every page number modulo 4096 that is in a jump cache.
 JUMP_PAGES = 7680
+
+#: Kinds of relocations of placed code (`ratite.cpu.placing`).
+RELOCATE_SYMBOL, RELOCATE_ABSOLUTE, RELOCATE_PAGE64, RELOCATE_PAGE32, RELOCATE_MISS = range(5)
 
 _PAGE = -(1 << PAGE_BITS)
 
@@ -617,6 +620,80 @@ die:
 """
 
 
+def _placing(arch: Arch) -> str:
+    """`relocate` fills in what depends on the place of a piece of code: `to` is where it is written, `at` its address, `table` has `count`
+    relocations, `va` is the guest address of its page, `symbols` the addresses of what it refers to."""
+    mask = (1 << arch.word) - 1 if arch.word < 64 else -1
+    store32 = " %x32 = trunc i64 %x to i32\n store i32 %x32, ptr %p, align 1\n br label %on\n"
+    return f"""
+define void @relocate(ptr %to, i64 %at, ptr %table, i64 %count, i64 %va, ptr %symbols) nounwind {{
+entry:
+ %end = mul i64 %count, 24
+ br label %next
+next:
+ %i = phi i64 [ 0, %entry ], [ %i2, %on ]
+ %more = icmp ult i64 %i, %end
+ br i1 %more, label %one, label %done
+done:
+ ret void
+one:
+{_ptr("r", "%i", "%table")}{_ptr("kp", 8, "%r")}{_ptr("vp", 16, "%r")} %place = load i64, ptr %r
+ %kind = load i64, ptr %kp
+ %value = load i64, ptr %vp
+{_ptr("p", "%place", "%to")} %pa = add i64 %at, %place
+ %high = lshr i64 %value, 32
+ %low32 = trunc i64 %value to i32
+ %low = sext i32 %low32 to i64
+ %guest0 = add i64 %va, %value
+ %guest = and i64 %guest0, {mask}
+ switch i64 %kind, label %on [ i64 {RELOCATE_SYMBOL}, label %symbol i64 {RELOCATE_ABSOLUTE}, label %absolute
+  i64 {RELOCATE_PAGE64}, label %page64 i64 {RELOCATE_PAGE32}, label %page32 i64 {RELOCATE_MISS}, label %miss ]
+symbol:
+ %so = shl i64 %high, 3
+{_ptr("sp", "%so", "%symbols")} %s = load i64, ptr %sp
+ %s1 = add i64 %s, %low
+ %s2 = sub i64 %s1, %pa
+ %s3 = sub i64 %s2, 4
+ br label %word
+absolute:
+ %ao = shl i64 %high, 3
+{_ptr("ap", "%ao", "%symbols")} %a = load i64, ptr %ap
+ %a1 = add i64 %a, %low
+ br label %word
+page32:
+ br label %word
+word:
+ %x = phi i64 [ %s3, %symbol ], [ %a1, %absolute ], [ %guest, %page32 ]
+{store32}page64:
+ store i64 %guest, ptr %p, align 1
+ br label %on
+miss:
+ %index = lshr i64 %value, 48
+ %offset = and i64 %high, 65535
+ %retry0 = and i64 %value, 4294967295
+ %mo = shl i64 %index, 3
+{_ptr("mp", "%mo", "%symbols")} %handler = load i64, ptr %mp
+ %record = add i64 %pa, {host.MISS_RECORD}
+ %record32 = trunc i64 %record to i32
+{_ptr("p1", host.MISS_OPERAND, "%p")} store i32 %record32, ptr %p1, align 1
+ %jump = sub i64 %handler, %pa
+ %jump1 = sub i64 %jump, {host.MISS_JUMP + 4}
+ %jump32 = trunc i64 %jump1 to i32
+{_ptr("p2", host.MISS_JUMP, "%p")} store i32 %jump32, ptr %p2, align 1
+ %pc0 = add i64 %va, %offset
+ %pc = and i64 %pc0, {mask}
+{_ptr("p3", host.MISS_RECORD, "%p")} store i64 %pc, ptr %p3, align 1
+ %retry = add i64 %at, %retry0
+ %retry32 = trunc i64 %retry to i32
+{_ptr("p4", host.MISS_RETRY, "%p")} store i32 %retry32, ptr %p4, align 1
+ br label %on
+on:
+ %i2 = add i64 %i, 24
+ br label %next
+}}
+"""
+
+
 #: Functions that helpers may call, defined here.
 _OWN = ("ram_host", "tlb_insert", "tlb_large", "tlb_flush", "tlb_flush_page", "mode_changed", "time_ns")
 
@@ -624,7 +701,8 @@ _OWN = ("ram_host", "tlb_insert", "tlb_large", "tlb_flush", "tlb_flush_page", "m
 def runtime_text(arch: Arch) -> str:
     """The LLVM module of the engine and of the ISA's helpers."""
     parts = [f'target triple = "{host.TRIPLE}"\n', METADATA, host.FP_DECLARATIONS, "declare ptr @llvm.addressofreturnaddress.p0()\n"]
-    parts += [_entering(arch), _dispatch(arch), _find_entry(arch), _fetch_is(arch), _raising(arch), _flushing(arch), _memory(arch), _faults(arch)]
+    parts += [_entering(arch), _dispatch(arch), _find_entry(arch), _fetch_is(arch), _raising(arch), _flushing(arch)]
+    parts += [_memory(arch), _faults(arch), _placing(arch)]
     if not arch.user:
         parts += [_miss(arch, False), _miss(arch, True)]
     declarations: set[str] = set()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import struct
 import threading
+from array import array
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Protocol
@@ -14,10 +15,12 @@ from ratite.codegen.codemem import CodeMemory
 from ratite.codegen.elfobj import Object
 from ratite.codegen.library import Library
 from ratite.codegen.runtime import ENTRY_BITS
+from ratite.cpu.codepage import PAGE, CodePage, PageKey
 from ratite.cpu.hostmem import HostBuffer
-from ratite.cpu.translate import PAGE, CodePage, Translator
+from ratite.cpu.pagestore import PageStore
+from ratite.cpu.translate import Translator
 from ratite.cpu.wordcache import WordCache
-from ratite.errors import MemoryAccessError
+from ratite.errors import DefinitionError, MemoryAccessError
 from ratite.isa.arch import Arch
 
 if TYPE_CHECKING:
@@ -36,8 +39,9 @@ _WRITES_BESIDE_CODE = 8
 #: No instruction has more bytes.
 _LONGEST = 16
 
-#: Room for constants of stencils, in bytes.
-_CONSTANTS = 1 << 16
+#: Most native helpers and constants of stencils, and room for the latter in bytes.
+_SYMBOLS = 4096
+_CONSTANTS = 16 * _SYMBOLS
 
 CODE_SIZE = 192 << 20
 
@@ -53,6 +57,11 @@ class UserMemory(Protocol):
     def read(self, addr: int, n: int) -> bytes: ...
 
     def write(self, addr: int, data: bytes) -> None: ...
+
+
+def _slot(pc: int, tag: int) -> int:
+    """Where in the table of entries code for an address is."""
+    return (((pc >> 1) + (tag >> 7)) & ((1 << ENTRY_BITS) - 1)) * _ENTRY.size
 
 
 def _thunk(address: int) -> bytes:
@@ -76,17 +85,21 @@ class Engine:
         self.library = Library(arch)
         self.memory = CodeMemory(code_size, forks=user is not None)
         self.symbols = self._load_runtime()
-        self._constants: dict[bytes, int] = {}
+        self._numbers: dict[str | bytes, int] = {}
+        self.symbol_table = HostBuffer(8 * _SYMBOLS)
+        for name in sorted(self.symbols):
+            self._number(name, self.symbols[name])
+        self._constants = 0
         self._constant_space = self.memory.put(bytes(_CONSTANTS))
         self.memory.keep()
         self.entry_table = HostBuffer(_ENTRY.size << ENTRY_BITS)
         self.ram_table = HostBuffer(_ROW.size * (_RAM_ROWS + 1))
         self.translator = Translator(self)
+        self._relocate = self.function("relocate", None, *[ctypes.c_void_p] * 6)
         self.words = WordCache(self) if user is None else None
-        if self.words is not None:
-            self.words.load(self.translator.memos)
-        self.pages: dict[tuple[int, int, int], CodePage] = {}
-        self.by_host: dict[int, set[tuple[int, int, int]]] = {}
+        self.store = PageStore(self) if user is None else None
+        self.pages: dict[PageKey, CodePage] = {}
+        self.by_host: dict[int, set[PageKey]] = {}
         self.vcpus: list[Vcpu] = []
         self._flags: dict[int, HostBuffer] = {}
         self._rows: list[tuple[int, int, int, memoryview]] = []  # host start, host end, pages' flags
@@ -107,15 +120,38 @@ class Engine:
         symbols |= self.memory.load(Object(self.library.get_runtime()), symbols)
         return symbols
 
-    def constant(self, data: bytes) -> int:
-        """Address of 16 bytes of constant data that stencils refer to."""
-        address = self._constants.get(data)
-        if address is None:
-            address = self._constants[data] = self._constant_space + 16 * len(self._constants)
-            if len(self._constants) > _CONSTANTS // 16:
-                raise MemoryError("more constants in stencils than there is room for")
-            self.memory.patch(address, data)
-        return address
+    def _number(self, name: str | bytes, address: int) -> int:
+        number = self._numbers[name] = len(self._numbers)
+        if number >= _SYMBOLS:
+            raise MemoryError("more constants in stencils than there is room for")
+        self.symbol_table.view[8 * number : 8 * number + 8] = address.to_bytes(8, "little")
+        return number
+
+    def symbol_index(self, name: str | bytes) -> int:
+        """Number of what code refers to in `symbol_table`: a native helper by name, or 16 bytes of constant data."""
+        number = self._numbers.get(name)
+        if number is not None:
+            return number
+        if isinstance(name, str):
+            raise DefinitionError(f"native helper {name} does not exist")
+        address = self._constant_space + 16 * self._constants
+        self._constants += 1
+        self.memory.patch(address, name)
+        return self._number(name, address)
+
+    def constant_of(self, number: int) -> bytes | None:
+        """The constant data with a number; None for a native helper."""
+        name = list(self._numbers)[number]
+        return name if isinstance(name, bytes) else None
+
+    def relocate(self, base: int, relocations: array[int], page: int) -> None:
+        """Fill in what depends on the address of code that lies at `base` and belongs to a guest page."""
+        table, count = relocations.buffer_info()
+        self._relocate(self.memory.writable(base), base, table, count // 3, page, self.symbol_table.address)
+
+    def link(self, site: int, to: int) -> None:
+        """Let the displacement at host address `site` lead to `to`."""
+        self.memory.patch(site, (to - site - 4).to_bytes(4, "little", signed=True))
 
     def function(self, name: str, result: type | None, *params: type) -> Callable[..., int]:
         """A native function as a Python callable."""
@@ -173,6 +209,8 @@ class Engine:
     def is_data_now(self, host_page: int) -> bool:
         """Whether a page with translated code is written so often beside it that its code is not worth keeping; counts this write."""
         count = self._writes[host_page] = self._writes.get(host_page, 0) + 1
+        if count == 1:
+            self._keep(host_page)
         return count > _WRITES_BESIDE_CODE
 
     # --- translated pages -----------------------------------------------------------------------------------------------------------
@@ -185,19 +223,23 @@ class Engine:
             page = self.pages.get(key) or self._new_page(key)
             if page is None:
                 return False
-            address = page.entries.get(pc & (PAGE - 1))
-            if address is None:
-                address = self.translator.translate(page, pc & (PAGE - 1))
-            self.publish(pc, key, address)
+            offset = pc & (PAGE - 1)
+            if offset not in page.entries:
+                self.translator.translate(page, offset)
+                page = self.pages[key]  # another one, if code memory was full
+            self.publish(page, offset)
             return True
 
-    def publish(self, pc: int, key: tuple[int, int, int], address: int) -> None:
-        """Enter code in the table that native code searches."""
-        tag = 0 if self.space is None else key[0] | key[2]
-        slot = ((pc >> 1) + (tag >> 7)) & ((1 << ENTRY_BITS) - 1)
-        _ENTRY.pack_into(self.entry_table.view, slot * _ENTRY.size, pc, tag, address, 0)
+    def publish(self, page: CodePage, offset: int) -> None:
+        """Enter the code for an offset of a page in the table that native code searches."""
+        page.published.add(offset)
+        pc, tag = page.base + offset, self._tag(page)
+        _ENTRY.pack_into(self.entry_table.view, _slot(pc, tag), pc, tag, page.entries[offset], 0)
 
-    def _new_page(self, key: tuple[int, int, int]) -> CodePage | None:
+    def _tag(self, page: CodePage) -> int:
+        return 0 if self.space is None else page.key[0] | page.key[2]
+
+    def _new_page(self, key: PageKey) -> CodePage | None:
         host_page = key[0]
         if self.user is not None:
             try:
@@ -211,6 +253,8 @@ class Engine:
         page = CodePage(key, view)
         self.pages[key] = page
         self.by_host.setdefault(host_page, set()).add(key)
+        if self.store is not None:
+            self.store.restore(page, bytes(view))
         return page
 
     def _protect(self, host_page: int) -> None:
@@ -244,32 +288,40 @@ class Engine:
         """Translate again after the code memory was emptied."""
         fresh = self._new_page(page.key)
         assert fresh is not None
-        return self.translator.translate(fresh, offset)
+        return fresh.entries.get(offset) or self.translator.translate(fresh, offset)
 
-    def invalidate_page(self, host_page: int) -> None:
-        """Forget the translations of a page whose content changes."""
+    def invalidate_page(self, host_page: int, intact: bool = False) -> None:
+        """Forget the translations of a page whose content changes; `intact`: it has not changed yet."""
         with self.lock:
             self.invalidations += 1
+            if intact:
+                self._keep(host_page)
             self._writes.pop(host_page, None)
             for key in self.by_host.pop(host_page, set()):
-                page = self.pages.pop(key, None)
-                if page is not None:
-                    self._withdraw(page)
+                gone = self.pages.pop(key, None)
+                if gone is not None:
+                    self._withdraw(gone)
             found = self._page_flag(host_page)
             if found is not None:
                 found[0][found[1]] = 0
             for vcpu in self.vcpus:
                 vcpu.flush()
 
+    def _keep(self, host_page: int) -> None:
+        """Have the translations of a page, whose bytes will change, stored for the next run."""
+        for key in self.by_host.get(host_page, ()):
+            page = self.pages.get(key)
+            if page is not None and key[0] == host_page and self.store is not None:
+                self.store.keep(page)
+
     def _withdraw(self, page: CodePage) -> None:
         """Take a page's entries out of the table."""
-        tag = 0 if self.space is None else page.key[0] | page.key[2]
-        view = self.entry_table.view
-        for offset in page.entries:
+        tag = self._tag(page)
+        for offset in page.published:
             pc = page.base + offset
-            at = (((pc >> 1) + (tag >> 7)) & ((1 << ENTRY_BITS) - 1)) * _ENTRY.size
-            if _ENTRY.unpack_from(view, at)[:2] == (pc, tag):
-                _ENTRY.pack_into(view, at, 1, 0, 0, 0)
+            at = _slot(pc, tag)
+            if _ENTRY.unpack_from(self.entry_table.view, at)[:2] == (pc, tag):
+                _ENTRY.pack_into(self.entry_table.view, at, 1, 0, 0, 0)
 
     def invalidate(self, start: int, size: int) -> None:
         """Forget the translations of guest addresses (user mode)."""
@@ -299,6 +351,8 @@ class Engine:
         self.library.close()
         if self.words is not None:
             self.words.save(self.translator.memos)
+        if self.store is not None:
+            self.store.close()
 
     # --- logging ------------------------------------------------------------------------------------------------------------------
     def log_unit(self, page: CodePage, offsets: list[int], starts: list[int], base: int, code: bytes) -> None:

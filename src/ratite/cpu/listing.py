@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ratite import log
-from ratite.cpu.translate import CodePage
+from ratite.cpu.codepage import CodePage
 from ratite.isa.arch import Arch
 
 

@@ -5,9 +5,9 @@ One `Memo` serves one translation context (a privilege mode). An entry is what t
     (code, lates, length, branch, flow)
 
 lates: places to fill when the code is placed, as (kind, offset, value): for TAKEN and STUB the value is the distance of the target from the
-instruction, for addresses what to add to the instruction's address, for FIXED the address of the code. branch: distance of a direct jump's
-target, or None. flow: GOES_ON, ENDS (what follows is not reached from here) or RETURNS (it is reached when a callee or a trap handler
-returns).
+instruction, for addresses what to add to the instruction's address, for FIXED and CONSTANT (symbol, what to add to its address). branch:
+distance of a direct jump's target, or None. flow: GOES_ON, ENDS (what follows is not reached from here) or RETURNS (it is reached when a
+callee or a trap handler returns).
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ from ratite.codegen.stencil import (
     block_of,
     imm_class,
 )
-from ratite.errors import DefinitionError
 from ratite.isa.dsl import Insn
 
 if TYPE_CHECKING:
     from ratite.cpu.engine import Engine
 
-Entry = tuple[bytes, Any, int, int | None, int]
+Lates = tuple[tuple[int, int, Any], ...]
+Entry = tuple[bytes, Lates | None, int, int | None, int]
 GOES_ON, ENDS, RETURNS = range(3)
 
 _PACK = {1: struct.Struct("b").pack_into, 4: struct.Struct("<i").pack_into, 8: struct.Struct("<q").pack_into}
@@ -174,25 +174,15 @@ class Memo:
         branch = distance if "branch" in how.kinds else None
         return code, self._lates(lates, distance, how.length) if lates else None, how.length, branch, how.flow
 
-    def _lates(self, lates: Any, distance: int | None, length: int) -> tuple[tuple[int, int, int], ...]:
-        result = []
+    def _lates(self, lates: Any, distance: int | None, length: int) -> Lates:
+        result: list[tuple[int, int, Any]] = []
         for kind, offset, addend, base in lates:
+            value: Any = 0
             if kind in (TAKEN, STUB):
                 value = distance or 0
             elif kind in (ADDRESS64, ADDRESS32):
                 value = addend + {"pc": 0, "npc": length, "imm": distance or 0}[base]
             elif kind in (FIXED, CONSTANT):
-                value = self._address_of(base) + addend + (4 if kind == FIXED else 0)
-            else:
-                value = 0
+                value = base, addend + (4 if kind == FIXED else 0)
             result.append((kind, offset, value))
         return tuple(result)
-
-    def _address_of(self, base: str | bytes) -> int:
-        """Where a native helper or a constant is."""
-        if isinstance(base, bytes):
-            return self.engine.constant(base)
-        address = self.engine.symbols.get(base)
-        if address is None:
-            raise DefinitionError(f"native helper {base} does not exist")
-        return address

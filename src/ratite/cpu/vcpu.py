@@ -14,9 +14,9 @@ from ratite.codegen.host_x86_64 import MXCSR
 from ratite.codegen.reference import Evaluator, GuestTrap, Leave, evaluator
 from ratite.codegen.runtime import JUMP_PAGES, state_size, tlb_base
 from ratite.codegen.stencil import JUMP_BASE, TLB_ENTRIES, TLB_SIZE, block_of
+from ratite.cpu.codepage import PAGE
 from ratite.cpu.engine import Engine
 from ratite.cpu.hostmem import HostBuffer
-from ratite.cpu.translate import PAGE
 from ratite.errors import MemoryAccessError
 from ratite.isa.arch import Exit
 from ratite.isa.dsl import RegFile
@@ -289,7 +289,7 @@ class Vcpu:
         """The host refused an access of generated code (user mode)."""
         found = self.engine.translator.locate(int(self.state.fault_pc))
         assert found is not None and self.engine.user is not None, "a fault outside translated code"
-        self.state.pc = found[1]
+        self.state.pc = found
         both, address = int(self.state.trap_cause), int(self.state.trap_value)
         code = both & 0xFFFFFFFF
         return Event(
@@ -349,7 +349,7 @@ class Vcpu:
         page = host & -PAGE
         offset = host & (PAGE - 1)
         if self.engine.touches_code(page, offset, offset + 8) or self.engine.is_data_now(page):
-            self.engine.invalidate_page(page)
+            self.engine.invalidate_page(page, intact=True)
         # The store itself is done here: it may lie in that very page, whose translation would protect it again.
         return self._interpret()
 

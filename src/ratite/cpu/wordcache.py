@@ -12,22 +12,15 @@ import os
 import tempfile
 from typing import TYPE_CHECKING
 
-from ratite.codegen.stencil import CONSTANT, FIXED
-
 if TYPE_CHECKING:
     from ratite.cpu.engine import Engine
-    from ratite.cpu.memo import Entry, Memo
+    from ratite.cpu.memo import Memo
 
-_MAGIC = b"ratite words 2\n"
+_MAGIC = b"ratite words 3\n"
 #: Most words that are kept.
 _LIMIT = 400_000
 #: A file is written again when the run has met this part of new words.
 _NEWS = 0.02
-
-
-def _portable(entry: Entry | None) -> bool:
-    """Whether an entry holds no address of this process."""
-    return entry is not None and (entry[1] is None or all(kind not in (FIXED, CONSTANT) for kind, _, _ in entry[1]))
 
 
 class WordCache:
@@ -56,7 +49,7 @@ class WordCache:
         total = sum(len(m.short) + len(m.long) for m in memos)
         if total - self._known < max(200, _NEWS * total) or total > _LIMIT:
             return
-        content = [({w: e for w, e in m.short.items() if _portable(e)}, {w: e for w, e in m.long.items() if _portable(e)}) for m in memos]
+        content = [(m.short, m.long) for m in memos]
         body = marshal.dumps(content)
         try:
             fd, name = tempfile.mkstemp(dir=self._path.parent, prefix=self._path.name)

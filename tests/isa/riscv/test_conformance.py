@@ -11,8 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from ratite.codegen.library import Library
-from ratite.isa.arch import Arch
 from ratite.isa.riscv.arch import make_arch
 from ratite.isa.riscv.cpus import parse_cpu
 from ratite.testing.conformance import (
@@ -151,24 +149,14 @@ def own_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def _finish(arch: Arch) -> None:
-    """Compile what the library wants, as the background thread does in time."""
-    library = Library(arch)
-    library.compile_wanted(1 << 20)
-    library.close()
-
-
 @WIDTHS
 def test_machine_code_agrees_with_reference(xlen: int, own_library: Path) -> None:
-    """Whole state after each instruction run as machine code in a bare machine, as the reference evaluator has it: first
-    with stand-ins for forms that are not compiled, then with these compiled."""
-    machine = make_arch(parse_cpu(f"rv{xlen}", xlen))
-    for again in (False, True):
-        peer = NativePeer(machine, HANDLES)
+    """Whole state after each instruction run as machine code in a bare machine, as the reference evaluator has it: compiled
+    for the purpose, then from disk."""
+    for _ in range(2):
+        peer = NativePeer(make_arch(parse_cpu(f"rv{xlen}", xlen)), HANDLES)
         _compare(xlen, FEW, peer)
         peer.close()
-        if not again:
-            _finish(machine)
 
 
 @WIDTHS
@@ -176,12 +164,9 @@ def test_linux_program_agrees_with_reference(xlen: int, own_library: Path, tmp_p
     """The same seen by a Linux program in Ratite's user mode, exceptions arriving as signals."""
     if missing := LinuxPeer.missing():
         pytest.skip(missing)
-    arch = subject(xlen).arch
-    for again in (False, True):
+    for _ in range(2):
         command = ratite(Program("linux_peer", xlen, bare=False))
-        _compare(xlen, FEW, LinuxPeer("ratite", arch, command, tmp_path))
-        if not again:
-            _finish(arch)
+        _compare(xlen, FEW, LinuxPeer("ratite", subject(xlen).arch, command, tmp_path))
 
 
 def _from_nowhere(xlen: int) -> Iterator[Case]:
@@ -204,8 +189,6 @@ def test_loads_from_nowhere_fault_and_change_nothing(xlen: int, own_library: Pat
         pytest.skip(missing)
     arch = subject(xlen).arch
     command = ratite(Program("linux_peer", xlen, bare=False))
-    for _ in range(2):
-        report = Report(SKIPS)
-        report.compare(list(_from_nowhere(xlen)), ReferenceEngine(arch, EVENTS), LinuxPeer("ratite", arch, command, tmp_path))
-        assert not report.failures, str(report)
-        _finish(arch)
+    report = Report(SKIPS)
+    report.compare(list(_from_nowhere(xlen)), ReferenceEngine(arch, EVENTS), LinuxPeer("ratite", arch, command, tmp_path))
+    assert not report.failures, str(report)

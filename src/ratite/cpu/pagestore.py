@@ -1,0 +1,283 @@
+"""Translations of earlier runs, on disk beside the stencil library: placed machine code by the content of guest pages.
+
+A file belongs to one library key, that is to one version of everything that determines code. It begins with a magic line and is a sequence of
+records, the newest of a page last:
+
+    length (4 bytes), digest of the rest (8), page (16): digest of its bytes and its context; then the record, marshalled
+
+    (code, relocations, offsets, places, published, pending, constants)
+
+relocations as in `ratite.cpu.placing`, those to constants numbered from `_CONSTANT` on; offsets and places of the instructions, sorted by place;
+published: offsets to enter in the table that native code searches; pending: branches to offsets that the record does not have.
+
+Writers append under a lock; a record that is cut off or damaged is skipped, and what follows a cut-off one is written over. A file that has grown
+beyond its limit is begun anew.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import marshal
+import mmap
+import os
+import struct
+from array import array
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ratite.codegen.runtime import RELOCATE_ABSOLUTE, RELOCATE_MISS, RELOCATE_SYMBOL
+from ratite.cpu.codepage import CodePage, Unit
+from ratite.cpu.placing import goto_image
+
+if TYPE_CHECKING:
+    from ratite.cpu.engine import Engine
+
+_MAGIC = b"ratite pages 1\n"
+_HEAD = struct.Struct("<I8s16s")
+#: Largest file, in bytes.
+_LIMIT = 256 << 20
+#: Number of the first constant in the relocations of a record.
+_CONSTANT = 1 << 15
+#: A page is written again when it has this part more instructions than its record.
+_NEWS = 1 / 16
+
+_Record = tuple[bytes, bytes, bytes, bytes, bytes, tuple[tuple[int, int], ...], tuple[bytes, ...]]
+
+
+def page_digest(data: bytes, context: int) -> bytes:
+    """What names a page: its bytes, and the context for which it is translated."""
+    return hashlib.blake2b(data, digest_size=16, key=bytes((context,))).digest()
+
+
+class PageStore:
+    """The file of one library, and what this run adds to it."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.path: Path = engine.library.path.with_suffix(".pages")
+        self._index: dict[bytes, tuple[int, int]] = {}
+        self._map: mmap.mmap | None = None
+        self._new: dict[bytes, bytes] = {}
+        self.restored = 0
+        self._open()
+
+    def _open(self) -> None:
+        try:
+            with open(self.path, "rb") as f:
+                if os.fstat(f.fileno()).st_size > len(_MAGIC):
+                    self._map = mmap.mmap(f.fileno(), 0, prot=mmap.PROT_READ)
+        except OSError:
+            return
+        if self._map is None or self._map[: len(_MAGIC)] != _MAGIC:
+            self._map = None
+            return
+        self._index = {name: (at, size) for name, at, size in _records(self._map)}
+
+    def _read(self, name: bytes) -> _Record | None:
+        body = self._new.get(name)
+        if body is None:
+            found = self._index.get(name)
+            if found is None or self._map is None:
+                return None
+            at, size = found
+            body = self._map[at : at + size]
+            if _digest(name, body) != self._map[at - 24 : at - 16]:
+                del self._index[name]
+                return None
+        record: _Record = marshal.loads(body)
+        return record
+
+    # --- placing what is known ------------------------------------------------------------------------------------------------------
+    def restore(self, page: CodePage, data: bytes) -> None:
+        """Place what an earlier run has translated of a page with these bytes."""
+        record = self._read(page_digest(data, page.key[2]))
+        if record is None:
+            return
+        code, relocations, offsets, places, published, pending, constants = record
+        engine = self._engine
+        try:
+            base = engine.memory.put(code)
+        except MemoryError:
+            return  # translation empties the memory, and then it fits
+        unit = Unit(page, base, len(code), len(code))
+        unit.pcs.frombytes(offsets)
+        unit.places.frombytes(places)
+        unit.relocations.frombytes(relocations)
+        if constants:
+            _renumber(unit.relocations, {_CONSTANT + n: engine.symbol_index(c) for n, c in enumerate(constants)})
+        engine.relocate(base, unit.relocations, page.base)
+        page.entries = dict(zip(unit.pcs, [base + place for place in unit.places], strict=True))
+        unit.links = list(pending)
+        for place, target in pending:
+            page.pending.setdefault(target, []).append(base + place)
+        for offset in array("H", published):
+            engine.publish(page, offset)
+        engine.translator.register(unit)
+        page.kept = page.known
+        self.restored += 1
+
+    # --- keeping what is new --------------------------------------------------------------------------------------------------------
+    def keep(self, page: CodePage) -> None:
+        """Take the translations of a page, whose bytes are still those which were translated."""
+        if page.known <= page.kept * (1 + _NEWS):
+            return
+        page.kept = page.known
+        name = page_digest(page.data.tobytes(), page.key[2])
+        body = marshal.dumps(_Joined(self._engine, page).record())
+        before = self._new.get(name)
+        size = len(before) if before is not None else self._index.get(name, (0, 0))[1]
+        if len(body) > size:  # the same page may have been translated for another address, and more of it
+            self._new[name] = body
+
+    def close(self) -> None:
+        """Write what is new to disk; where that is not possible the next start only takes longer."""
+        for page in self._engine.pages.values():
+            self.keep(page)
+        if not self._new:
+            return
+        try:
+            self._append()
+        except OSError:
+            pass
+
+    def _append(self) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with open(self.path.with_suffix(".lock"), "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            with open(self.path, "a+b") as f:
+                os.fchmod(f.fileno(), 0o600)
+                end = self._end(f.fileno())
+                parts = [part for name, body in self._new.items() for part in (_HEAD.pack(len(body), _digest(name, body), name), body)]
+                if end + sum(map(len, parts)) > _LIMIT:
+                    end = 0
+                if not end:
+                    self._begin(parts)
+                    return
+                f.truncate(end)
+                f.write(b"".join(parts))
+
+    def _begin(self, parts: list[bytes]) -> None:
+        """A new file; whoever has mapped the old one keeps that."""
+        fresh = self.path.with_suffix(".fresh")
+        with open(fresh, "wb") as f:
+            os.fchmod(f.fileno(), 0o600)
+            f.write(_MAGIC + b"".join(parts))
+        os.replace(fresh, self.path)
+
+    def _end(self, fd: int) -> int:
+        """Where the last whole record ends; 0 where there is no usable file."""
+        size = os.fstat(fd).st_size
+        if size <= len(_MAGIC):
+            return 0
+        with mmap.mmap(fd, 0, prot=mmap.PROT_READ) as m:
+            if m[: len(_MAGIC)] != _MAGIC:
+                return 0
+            end = len(_MAGIC)
+            for _, at, length in _records(m):
+                end = at + length
+            return end
+
+
+def _digest(name: bytes, body: bytes) -> bytes:
+    return hashlib.blake2b(body, digest_size=8, key=name).digest()
+
+
+def _records(m: mmap.mmap) -> list[tuple[bytes, int, int]]:
+    """Name, place and length of every record, up to one that is cut off."""
+    found = []
+    at, size, head = len(_MAGIC), len(m), _HEAD.size
+    while at + head <= size:
+        length, _, name = _HEAD.unpack_from(m, at)
+        at += head
+        if at + length > size:
+            break
+        found.append((name, at, length))
+        at += length
+    return found
+
+
+def _renumber(relocations: array[int], numbers: dict[int, int]) -> None:
+    """Replace the numbers of symbols in relocations."""
+    for i in range(0, len(relocations), 3):
+        kind, value = relocations[i + 1], relocations[i + 2]
+        if kind in (RELOCATE_SYMBOL, RELOCATE_ABSOLUTE):
+            number = numbers.get(value >> 32)
+            if number is not None:
+                relocations[i + 2] = number << 32 | value & 0xFFFFFFFF
+
+
+class _Joined:
+    """The portable units of a page as one piece of code."""
+
+    def __init__(self, engine: Engine, page: CodePage) -> None:
+        self._engine, self._page = engine, page
+        self._memo = engine.translator.memos[page.key[2]]
+        self._code = bytearray()
+        self._relocations: list[int] = []
+        self._places: list[int] = []
+        self._offsets: list[int] = []
+        self._links: list[tuple[int, int]] = []
+        for unit in page.units:
+            if unit.portable:
+                self._add(unit)
+        self._at = dict(zip(self._offsets, self._places, strict=True))
+        self._pending: list[tuple[int, int]] = []
+        self._stubs: dict[int, int] = {}
+        for place, target in self._links:
+            self._link(place, target)
+
+    def _add(self, unit: Unit) -> None:
+        at = len(self._code)
+        self._code += self._engine.memory.read(unit.start, unit.size)
+        self._code += bytes(-len(self._code) % 16)
+        self._places += [at + place for place in unit.places]
+        self._offsets += unit.pcs
+        table = unit.relocations
+        for i in range(0, len(table), 3):
+            value = table[i + 2] + at if table[i + 1] == RELOCATE_MISS else table[i + 2]  # its lower half is a place too
+            self._relocations += (table[i] + at, table[i + 1], value)
+        self._links += [(at + place, target) for place, target in unit.links]
+
+    def _link(self, place: int, target: int) -> None:
+        to = self._at.get(target)
+        if to is None:
+            self._pending.append((place, target))
+            to = self._stubs.get(target)
+            if to is None:
+                to = self._stubs[target] = len(self._code)
+                code, relocations = goto_image(self._engine, self._memo, to, target)
+                self._code += code
+                self._code += bytes(-len(self._code) % 16)
+                self._relocations += relocations
+        struct.pack_into("<i", self._code, place, to - place - 4)
+
+    def record(self) -> _Record:
+        """What is kept of the page."""
+        relocations = array("q", self._relocations)
+        constants = self._constants(relocations)
+        order = sorted(range(len(self._places)), key=self._places.__getitem__)
+        return (
+            bytes(self._code),
+            relocations.tobytes(),
+            array("H", [self._offsets[n] for n in order]).tobytes(),
+            array("I", [self._places[n] for n in order]).tobytes(),
+            array("H", sorted(self._page.published & self._at.keys())).tobytes(),
+            tuple(self._pending),
+            constants,
+        )
+
+    def _constants(self, relocations: array[int]) -> tuple[bytes, ...]:
+        """Give the constants of the relocations numbers of their own."""
+        numbers: dict[int, int] = {}
+        constants: list[bytes] = []
+        for i in range(0, len(relocations), 3):
+            if relocations[i + 1] in (RELOCATE_SYMBOL, RELOCATE_ABSOLUTE):
+                number = relocations[i + 2] >> 32
+                data = None if number in numbers else self._engine.constant_of(number)
+                if data is not None:
+                    numbers[number] = _CONSTANT + len(constants)
+                    constants.append(data)
+        if numbers:
+            _renumber(relocations, numbers)
+        return tuple(constants)

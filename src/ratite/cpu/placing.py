@@ -1,0 +1,154 @@
+"""Placing machine code: joining entries to a unit, and filling in what depends on where it lies.
+
+A unit is first made as if it lay at address 0. What depends on its address, on its page's or on those of native helpers is in a table of
+relocations, which native code applies; so a unit can be kept on disk and placed again. A relocation is three 64-bit numbers {place, kind, value}:
+
+    SYMBOL      displacement (32 bits) to symbol `value >> 32`, plus the lower half of value
+    ABSOLUTE    address (32 bits) of symbol `value >> 32`, plus the lower half of value
+    PAGE64      guest address `value` bytes from the start of the page
+    PAGE32      the same in 32 bits
+    MISS        a whole stub of a memory access: symbol `value >> 48`, offset of its instruction in the page `value >> 32 & 0xffff`, place of its
+                code in the lower half
+"""
+
+from __future__ import annotations
+
+import struct
+from array import array
+from itertools import accumulate
+from typing import TYPE_CHECKING
+
+from ratite.bits import align_up
+from ratite.codegen import host_x86_64 as host
+from ratite.codegen.runtime import RELOCATE_ABSOLUTE, RELOCATE_MISS, RELOCATE_PAGE32, RELOCATE_PAGE64, RELOCATE_SYMBOL
+from ratite.codegen.stencil import ADDRESS64, FIXED, MISS_LOAD, MISS_STORE, STUB, TAKEN
+from ratite.cpu.codepage import PAGE, CodePage, Unit
+
+if TYPE_CHECKING:
+    from ratite.cpu.engine import Engine
+    from ratite.cpu.memo import Entry, Lates, Memo
+
+_pack32 = struct.Struct("<i").pack_into
+
+#: What an element of a plan is; only instructions are entries, and only others than those are noted.
+INSTRUCTION, BEHIND_GUARD, GOTO = range(3)
+
+
+class Plan:
+    """What to place: entries in order, the guest offsets which they stand for, and which of them are not entries of the page."""
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+        self.offsets: list[int] = []
+        self.others: dict[int, int] = {}
+        self.portable = True
+
+    def add(self, entry: Entry, at: int, kind: int) -> None:
+        """Append an element."""
+        if kind != INSTRUCTION:
+            self.others[len(self.entries)] = kind
+        self.entries.append(entry)
+        self.offsets.append(at)
+
+
+class Image:
+    """A unit being made. `code`: the straight line; behind it comes what is rarely run: stubs of accesses and of jumps out of the unit."""
+
+    def __init__(self, engine: Engine, page: CodePage, memo: Memo, plan: Plan) -> None:
+        self.engine, self.page, self.memo, self.plan = engine, page, memo, plan
+        self.code = bytearray(b"".join([e[0] for e in plan.entries]))
+        self.starts = list(accumulate([len(e[0]) for e in plan.entries], initial=0))
+        others = plan.others
+        self.local = {at: start for n, (at, start) in enumerate(zip(plan.offsets, self.starts, strict=False)) if n not in others}
+        self.relocations: list[int] = []
+        self.links: list[tuple[int, int]] = []
+        self.pending: list[tuple[int, int]] = []
+        self._cold: list[bytes | bytearray] = []
+        self._end = align_up(self.starts[-1], 8)
+        self._gotos: dict[int, int] = {}
+        self._handlers = {MISS_LOAD: engine.symbol_index("miss_load"), MISS_STORE: engine.symbol_index("miss_store")}
+        for n, e in enumerate(plan.entries):
+            if e[1] is not None:
+                self._element(n, e[1])
+        self.code += bytes(align_up(self.starts[-1], 8) - self.starts[-1])
+        self.code += b"".join(self._cold)
+
+    def _element(self, n: int, lates: Lates) -> None:
+        start, at = self.starts[n], self.plan.offsets[n]
+        if self.plan.others.get(n) == GOTO and (at in self.local or at in self.page.entries):
+            self.code[start : start + 5] = host.jump(0, 5)
+            self._branch(start + 1, at)
+            return
+        self._resolve(lates, start, at)
+
+    def _branch(self, place: int, target: int) -> None:
+        """Let the displacement at `place` lead to guest offset `target`."""
+        known = self.local.get(target)
+        if known is None:
+            if target in self.page.entries:
+                self.links.append((place, target))
+                return
+            if 0 <= target < PAGE:
+                self.pending.append((place, target))
+            known = self._goto(target)
+        _pack32(self.code, place, known - place - 4)
+
+    def _resolve(self, lates: Lates, start: int, at: int) -> None:
+        code, relocations = self.code, self.relocations
+        for kind, offset, value in lates:
+            place = start + offset
+            if kind in (MISS_LOAD, MISS_STORE):
+                stub = self._add(host.MISS_STUB)
+                relocations += (stub, RELOCATE_MISS, self._handlers[kind] << 48 | at << 32 | start)
+                _pack32(code, place, stub - place - 4)
+            elif kind == TAKEN:
+                self._branch(place, at + value)
+            elif kind == STUB:
+                _pack32(code, place, self._goto(at + value) - place - 4)
+            else:
+                relocations += _relocation(self.engine, kind, place, at, value)
+
+    def _add(self, part: bytes | bytearray) -> int:
+        at = self._end
+        self._cold.append(part)
+        self._end = at + len(part)
+        return at
+
+    def _goto(self, target: int) -> int:
+        """A stub that goes on at `target`, an offset from the start of the page."""
+        known = self._gotos.get(target)
+        if known is None:
+            known = self._gotos[target] = self._end
+            code, relocations = goto_image(self.engine, self.memo, known, target)
+            self._add(code)
+            self.relocations += relocations
+        return known
+
+    def unit(self, start: int) -> Unit:
+        """The unit of this image at an address."""
+        unit = Unit(self.page, start, len(self.code), self.starts[-1])
+        others = self.plan.others
+        real = [n for n in range(len(self.plan.offsets)) if others.get(n) != GOTO] if others else range(len(self.plan.offsets))
+        unit.pcs = array("H", [self.plan.offsets[n] for n in real])
+        unit.places = array("I", [self.starts[n] for n in real])
+        unit.relocations = array("q", self.relocations)
+        unit.links = self.links + self.pending
+        unit.portable = self.plan.portable
+        return unit
+
+
+def _relocation(engine: Engine, kind: int, place: int, at: int, value: int | tuple[str | bytes, int]) -> tuple[int, int, int]:
+    """What is late about an instruction at offset `at` of its page."""
+    if isinstance(value, int):
+        return place, RELOCATE_PAGE64 if kind == ADDRESS64 else RELOCATE_PAGE32, at + value
+    symbol, addend = value
+    return place, RELOCATE_SYMBOL if kind == FIXED else RELOCATE_ABSOLUTE, engine.symbol_index(symbol) << 32 | addend & 0xFFFFFFFF
+
+
+def goto_image(engine: Engine, memo: Memo, place: int, target: int) -> tuple[bytes, list[int]]:
+    """A jump to guest offset `target` of a page through the jump cache, to lie at `place`, and its relocations."""
+    code, lates, _, _, _ = memo.goto()
+    relocations: list[int] = []
+    for kind, offset, value in lates or ():
+        relocations += _relocation(engine, kind, place + offset, target, value)
+    return code, relocations
