@@ -101,12 +101,25 @@ class Library:
         self.runtime: bytes | None = None
         self._renamed: dict[Any, Any] = {}
         self._changed = 0
+        self._inode = 0
         self._merge(self._read())
+
+    def _refresh(self) -> bool:
+        """Take over what others have written since the file was last read; whether there was anything."""
+        try:
+            if self.path.stat().st_ino == self._inode:
+                return False
+        except OSError:
+            return False
+        self._merge(self._read())
+        return True
 
     def _read(self) -> tuple[Any, Any, Any] | None:
         """The content of the file, or None where there is no usable one."""
         try:
-            data = self.path.read_bytes()
+            with open(self.path, "rb") as f:
+                self._inode = os.fstat(f.fileno()).st_ino
+                data = f.read()
         except OSError:
             return None
         start = len(_MAGIC) + 32
@@ -170,9 +183,11 @@ class Library:
         return Key(form, same[0], imms)
 
     def compile(self, jobs: Sequence[Job]) -> None:
-        """Compile the forms of `jobs` and keep them."""
+        """Compile the forms of `jobs` and keep them, unless another process has done it meanwhile."""
         from ratite.codegen.stencil import compile_stencils
 
+        if self._refresh():
+            jobs = [job for job in jobs if (tuple(job.key.form), job.key.regs, job.key.imms) not in self.stencils]
         compiled = compile_stencils(self.arch, jobs)
         for key, s in compiled.items():
             self.stencils[tuple(key.form), key.regs, key.imms] = _plain(s)
@@ -196,6 +211,7 @@ class Library:
                 fd, name = tempfile.mkstemp(dir=self.path.parent, prefix=self.path.name)
                 with os.fdopen(fd, "wb") as f:
                     f.write(_MAGIC + hashlib.sha256(body).digest() + body)
+                    self._inode = os.fstat(fd).st_ino
                 os.replace(name, self.path)
         except OSError:
             pass

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import struct
 import threading
 from array import array
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ratite import log
@@ -97,7 +98,7 @@ class Engine:
         self.translator = Translator(self)
         self._relocate = self.function("relocate", None, *[ctypes.c_void_p] * 6)
         self.words = WordCache(self) if user is None else None
-        self.store = PageStore(self) if user is None else None
+        self.store = PageStore(self)
         self.pages: dict[PageKey, CodePage] = {}
         self.by_host: dict[int, set[PageKey]] = {}
         self.vcpus: list[Vcpu] = []
@@ -253,8 +254,7 @@ class Engine:
         page = CodePage(key, view)
         self.pages[key] = page
         self.by_host.setdefault(host_page, set()).add(key)
-        if self.store is not None:
-            self.store.restore(page, bytes(view))
+        self.store.restore(page, bytes(view))
         return page
 
     def _protect(self, host_page: int) -> None:
@@ -311,7 +311,7 @@ class Engine:
         """Have the translations of a page, whose bytes will change, stored for the next run."""
         for key in self.by_host.get(host_page, ()):
             page = self.pages.get(key)
-            if page is not None and key[0] == host_page and self.store is not None:
+            if page is not None and key[0] == host_page:
                 self.store.keep(page)
 
     def _withdraw(self, page: CodePage) -> None:
@@ -326,11 +326,17 @@ class Engine:
     def invalidate(self, start: int, size: int) -> None:
         """Forget the translations of guest addresses (user mode)."""
         with self.lock:
-            for key in [k for k in self.pages if k[1] < start + size and start < k[1] + 2 * PAGE]:
-                page = self.pages.pop(key)
+            gone = [k for k in self.pages if k[1] < start + size and start < k[1] + 2 * PAGE]
+            for key in gone:
+                self.store.keep(self.pages[key])
+            if len(gone) == len(self.pages):
+                if gone:
+                    self.flush_code()
+                return
+            for key in gone:
+                self._withdraw(self.pages.pop(key))
                 self.by_host.pop(key[0], None)
-                self._withdraw(page)
-            for vcpu in self.vcpus:
+            for vcpu in self.vcpus if gone else ():
                 vcpu.flush()
 
     def flush_code(self) -> None:
@@ -346,13 +352,21 @@ class Engine:
             for vcpu in self.vcpus:
                 vcpu.flush()
 
+    @contextmanager
+    def quiet(self) -> Iterator[None]:
+        """Nothing is being translated meanwhile: for fork. What is known so far is the parent's to keep."""
+        with self.lock:
+            parent = os.getpid()
+            yield
+            if os.getpid() != parent:
+                self.store.forget()
+
     def save(self) -> None:
         """Write newly compiled stencils to disk."""
         self.library.close()
         if self.words is not None:
             self.words.save(self.translator.memos)
-        if self.store is not None:
-            self.store.close()
+        self.store.close()
 
     # --- logging ------------------------------------------------------------------------------------------------------------------
     def log_unit(self, page: CodePage, offsets: list[int], starts: list[int], base: int, code: bytes) -> None:

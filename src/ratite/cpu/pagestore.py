@@ -37,6 +37,8 @@ _MAGIC = b"ratite pages 1\n"
 _HEAD = struct.Struct("<I8s16s")
 #: Largest file, in bytes.
 _LIMIT = 256 << 20
+#: Most bytes that one run adds.
+_MOST_NEWS = 96 << 20
 #: Number of the first constant in the relocations of a record.
 _CONSTANT = 1 << 15
 #: A page is written again when it has this part more instructions than its record.
@@ -58,21 +60,27 @@ class PageStore:
         self.path: Path = engine.library.path.with_suffix(".pages")
         self._index: dict[bytes, tuple[int, int]] = {}
         self._map: mmap.mmap | None = None
+        self._inode, self._end = 0, len(_MAGIC)  # of the file that was read, and how far
         self._new: dict[bytes, bytes] = {}
+        self._news = 0
         self.restored = 0
         self._open()
 
     def _open(self) -> None:
         try:
             with open(self.path, "rb") as f:
-                if os.fstat(f.fileno()).st_size > len(_MAGIC):
-                    self._map = mmap.mmap(f.fileno(), 0, prot=mmap.PROT_READ)
+                status = os.fstat(f.fileno())
+                if status.st_size <= len(_MAGIC):
+                    return
+                found = mmap.mmap(f.fileno(), 0, prot=mmap.PROT_READ)
         except OSError:
             return
-        if self._map is None or self._map[: len(_MAGIC)] != _MAGIC:
-            self._map = None
+        if found[: len(_MAGIC)] != _MAGIC:
             return
-        self._index = {name: (at, size) for name, at, size in _records(self._map)}
+        self._map, self._inode = found, status.st_ino
+        for name, at, size in _records(found, self._end):
+            self._index[name] = at, size
+            self._end = at + size
 
     def _read(self, name: bytes) -> _Record | None:
         body = self._new.get(name)
@@ -120,7 +128,7 @@ class PageStore:
     # --- keeping what is new --------------------------------------------------------------------------------------------------------
     def keep(self, page: CodePage) -> None:
         """Take the translations of a page, whose bytes are still those which were translated."""
-        if page.known <= page.kept * (1 + _NEWS):
+        if page.known <= page.kept * (1 + _NEWS) or self._news > _MOST_NEWS:
             return
         page.kept = page.known
         name = page_digest(page.data.tobytes(), page.key[2])
@@ -129,6 +137,14 @@ class PageStore:
         size = len(before) if before is not None else self._index.get(name, (0, 0))[1]
         if len(body) > size:  # the same page may have been translated for another address, and more of it
             self._new[name] = body
+            self._news += len(body)
+
+    def forget(self) -> None:
+        """Leave what is known so far to the parent process: this is the child of a fork."""
+        self._new.clear()
+        self._news = 0
+        for page in self._engine.pages.values():
+            page.kept = page.known
 
     def close(self) -> None:
         """Write what is new to disk; where that is not possible the next start only takes longer."""
@@ -147,15 +163,16 @@ class PageStore:
             fcntl.flock(lock, fcntl.LOCK_EX)
             with open(self.path, "a+b") as f:
                 os.fchmod(f.fileno(), 0o600)
-                end = self._end(f.fileno())
-                parts = [part for name, body in self._new.items() for part in (_HEAD.pack(len(body), _digest(name, body), name), body)]
-                if end + sum(map(len, parts)) > _LIMIT:
-                    end = 0
-                if not end:
+                end = self._catch_up(f.fileno())
+                parts = []
+                for name, body in self._new.items():
+                    if len(body) > self._index.get(name, (0, 0))[1]:
+                        parts += [_HEAD.pack(len(body), _digest(name, body), name), body]
+                if not end or end + sum(map(len, parts)) > _LIMIT:
                     self._begin(parts)
-                    return
-                f.truncate(end)
-                f.write(b"".join(parts))
+                elif parts:
+                    f.truncate(end)
+                    f.write(b"".join(parts))
 
     def _begin(self, parts: list[bytes]) -> None:
         """A new file; whoever has mapped the old one keeps that."""
@@ -165,28 +182,32 @@ class PageStore:
             f.write(_MAGIC + b"".join(parts))
         os.replace(fresh, self.path)
 
-    def _end(self, fd: int) -> int:
-        """Where the last whole record ends; 0 where there is no usable file."""
-        size = os.fstat(fd).st_size
-        if size <= len(_MAGIC):
+    def _catch_up(self, fd: int) -> int:
+        """Learn what others have added. Where the last whole record ends; 0 where there is no usable file."""
+        if os.fstat(fd).st_size <= len(_MAGIC):
+            self._index.clear()
             return 0
         with mmap.mmap(fd, 0, prot=mmap.PROT_READ) as m:
+            same = (status := os.fstat(fd)).st_ino == self._inode and status.st_size >= self._end
+            if not same:
+                self._index.clear()
+                self._end = len(_MAGIC)
             if m[: len(_MAGIC)] != _MAGIC:
                 return 0
-            end = len(_MAGIC)
-            for _, at, length in _records(m):
-                end = at + length
-            return end
+            for name, at, size in _records(m, self._end):
+                self._index[name] = at, size
+                self._end = at + size
+        return self._end
 
 
 def _digest(name: bytes, body: bytes) -> bytes:
     return hashlib.blake2b(body, digest_size=8, key=name).digest()
 
 
-def _records(m: mmap.mmap) -> list[tuple[bytes, int, int]]:
-    """Name, place and length of every record, up to one that is cut off."""
+def _records(m: mmap.mmap, start: int) -> list[tuple[bytes, int, int]]:
+    """Name, place and length of every record from `start` on, up to one that is cut off."""
     found = []
-    at, size, head = len(_MAGIC), len(m), _HEAD.size
+    at, size, head = start, len(m), _HEAD.size
     while at + head <= size:
         length, _, name = _HEAD.unpack_from(m, at)
         at += head

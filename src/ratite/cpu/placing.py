@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 _pack32 = struct.Struct("<i").pack_into
 
+_HANDLERS = {MISS_LOAD: "miss_load", MISS_STORE: "miss_store"}
+
 #: What an element of a plan is; only instructions are entries, and only others than those are noted.
 INSTRUCTION, BEHIND_GUARD, GOTO = range(3)
 
@@ -66,7 +68,6 @@ class Image:
         self._cold: list[bytes | bytearray] = []
         self._end = align_up(self.starts[-1], 8)
         self._gotos: dict[int, int] = {}
-        self._handlers = {MISS_LOAD: engine.symbol_index("miss_load"), MISS_STORE: engine.symbol_index("miss_store")}
         for n, e in enumerate(plan.entries):
             if e[1] is not None:
                 self._element(n, e[1])
@@ -99,7 +100,7 @@ class Image:
             place = start + offset
             if kind in (MISS_LOAD, MISS_STORE):
                 stub = self._add(host.MISS_STUB)
-                relocations += (stub, RELOCATE_MISS, self._handlers[kind] << 48 | at << 32 | start)
+                relocations += (stub, RELOCATE_MISS, self.engine.symbol_index(_HANDLERS[kind]) << 48 | at << 32 | start)
                 _pack32(code, place, stub - place - 4)
             elif kind == TAKEN:
                 self._branch(place, at + value)

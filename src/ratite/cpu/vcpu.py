@@ -208,7 +208,7 @@ class Vcpu:
 
     def fork_lock(self) -> AbstractContextManager[Any]:
         """To be held while the process forks, so that the child finds the engine's tables in order."""
-        return self.engine.lock
+        return self.engine.quiet()
 
     def finish(self) -> None:
         """The process ends: keep what the next one can use."""
