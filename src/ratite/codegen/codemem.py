@@ -62,6 +62,11 @@ class CodeMemory:
         at = address - self.base
         return self._writable[at : at + size]
 
+    def release(self) -> None:
+        """Give back what writing code has taken beside the code itself: the host counts both mappings."""
+        if self._writable is not self._executable:
+            self._writable.madvise(mmap.MADV_DONTNEED)
+
     def keep(self) -> None:
         """What has been put so far survives `clear`."""
         self.floor = self.used

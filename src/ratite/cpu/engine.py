@@ -20,7 +20,6 @@ from ratite.cpu.codepage import PAGE, CodePage, PageKey
 from ratite.cpu.hostmem import HostBuffer
 from ratite.cpu.pagestore import PageStore
 from ratite.cpu.translate import Translator
-from ratite.cpu.wordcache import WordCache
 from ratite.errors import DefinitionError, MemoryAccessError
 from ratite.isa.arch import Arch
 
@@ -97,7 +96,6 @@ class Engine:
         self.ram_table = HostBuffer(_ROW.size * (_RAM_ROWS + 1))
         self.translator = Translator(self)
         self._relocate = self.function("relocate", None, *[ctypes.c_void_p] * 6)
-        self.words = WordCache(self) if user is None else None
         self.store = PageStore(self)
         self.pages: dict[PageKey, CodePage] = {}
         self.by_host: dict[int, set[PageKey]] = {}
@@ -364,8 +362,6 @@ class Engine:
     def save(self) -> None:
         """Write newly compiled stencils to disk."""
         self.library.close()
-        if self.words is not None:
-            self.words.save(self.translator.memos)
         self.store.close()
 
     # --- logging ------------------------------------------------------------------------------------------------------------------

@@ -37,6 +37,8 @@ _MAGIC = b"ratite pages 1\n"
 _HEAD = struct.Struct("<I8s16s")
 #: Largest file, in bytes.
 _LIMIT = 256 << 20
+#: After how many pages memory is given back.
+_BREATH = 64
 #: Most bytes that one run adds.
 _MOST_NEWS = 96 << 20
 #: Number of the first constant in the relocations of a record.
@@ -124,6 +126,9 @@ class PageStore:
         engine.translator.register(unit)
         page.kept = page.known
         self.restored += 1
+        if self.restored % _BREATH == 0 and self._map is not None:  # what has been read is not needed again
+            self._map.madvise(mmap.MADV_DONTNEED)
+            engine.memory.release()
 
     # --- keeping what is new --------------------------------------------------------------------------------------------------------
     def keep(self, page: CodePage) -> None:
