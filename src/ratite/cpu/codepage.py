@@ -42,10 +42,11 @@ class Unit:
 
     start: its host address. size: bytes of all of it, straight: of the part with instructions. pcs and places: guest offsets of the instructions
     and where their code begins, in order. relocations: see `ratite.cpu.placing`. links: displacements that lead, or will, to instructions of the
-    page in other units, as (place, guest offset). portable: it depends on nothing but the bytes of its page.
+    page in other units, as (place, guest offset). portable: it depends on nothing but the bytes of its page, and on the first two of the
+    next one, `second`, if that is not None.
     """
 
-    __slots__ = ("links", "page", "pcs", "places", "portable", "relocations", "size", "start", "straight")
+    __slots__ = ("links", "page", "pcs", "places", "portable", "relocations", "second", "size", "start", "straight")
 
     def __init__(self, page: CodePage, start: int, size: int, straight: int) -> None:
         self.page, self.start, self.size, self.straight = page, start, size, straight
@@ -53,6 +54,7 @@ class Unit:
         self.relocations = array("q")
         self.links: list[tuple[int, int]] = []
         self.portable = True
+        self.second: int | None = None
 
     def locate(self, address: int) -> int | None:
         """Guest address of the instruction whose code holds a host address."""

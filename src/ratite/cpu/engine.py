@@ -327,13 +327,18 @@ class Engine:
             gone = [k for k in self.pages if k[1] < start + size and start < k[1] + 2 * PAGE]
             for key in gone:
                 self.store.keep(self.pages[key])
-            if len(gone) == len(self.pages):
-                if gone:
-                    self.flush_code()
-                return
-            for key in gone:
-                self._withdraw(self.pages.pop(key))
-                self.by_host.pop(key[0], None)
+            if 2 * len(gone) > len(self.pages):  # an execve: less work to enter what is left
+                self.entry_table.clear()
+                for key in gone:
+                    del self.pages[key]
+                    self.by_host.pop(key[0], None)
+                for page in self.pages.values():
+                    for offset in page.published:
+                        self.publish(page, offset)
+            else:
+                for key in gone:
+                    self._withdraw(self.pages.pop(key))
+                    self.by_host.pop(key[0], None)
             for vcpu in self.vcpus if gone else ():
                 vcpu.flush()
 

@@ -5,10 +5,11 @@ records, the newest of a page last:
 
     length (4 bytes), digest of the rest (8), page (16): digest of its bytes and its context; then the record, marshalled
 
-    (code, relocations, offsets, places, published, pending, constants)
+    (code, relocations, offsets, places, published, pending, constants, second)
 
 relocations as in `ratite.cpu.placing`, those to constants numbered from `_CONSTANT` on; offsets and places of the instructions, sorted by place;
-published: offsets to enter in the table that native code searches; pending: branches to offsets that the record does not have.
+published: offsets to enter in the table that native code searches; pending: branches to offsets that the record does not have;
+second: the first 16-bit unit of the page after it, where code depends on that.
 
 Writers append under a lock; a record that is cut off or damaged is skipped, and what follows a cut-off one is written over. A file that has grown
 beyond its limit is begun anew.
@@ -33,7 +34,7 @@ from ratite.cpu.placing import goto_image
 if TYPE_CHECKING:
     from ratite.cpu.engine import Engine
 
-_MAGIC = b"ratite pages 1\n"
+_MAGIC = b"ratite pages 2\n"
 _HEAD = struct.Struct("<I8s16s")
 #: Largest file, in bytes.
 _LIMIT = 256 << 20
@@ -44,9 +45,9 @@ _MOST_NEWS = 96 << 20
 #: Number of the first constant in the relocations of a record.
 _CONSTANT = 1 << 15
 #: A page is written again when it has this part more instructions than its record.
-_NEWS = 1 / 16
+_NEWS = 1 / 64
 
-_Record = tuple[bytes, bytes, bytes, bytes, bytes, tuple[tuple[int, int], ...], tuple[bytes, ...]]
+_Record = tuple[bytes, bytes, bytes, bytes, bytes, tuple[tuple[int, int], ...], tuple[bytes, ...], int | None]
 
 
 def page_digest(data: bytes, context: int) -> bytes:
@@ -104,8 +105,12 @@ class PageStore:
         record = self._read(page_digest(data, page.key[2]))
         if record is None:
             return
-        code, relocations, offsets, places, published, pending, constants = record
+        code, relocations, offsets, places, published, pending, constants, second = record
         engine = self._engine
+        if second is not None:
+            following = engine.next_page(page)
+            if following is None or following[0] != second:
+                return
         try:
             base = engine.memory.put(code)
         except MemoryError:
@@ -118,7 +123,7 @@ class PageStore:
             _renumber(unit.relocations, {_CONSTANT + n: engine.symbol_index(c) for n, c in enumerate(constants)})
         engine.relocate(base, unit.relocations, page.base)
         page.entries = dict(zip(unit.pcs, [base + place for place in unit.places], strict=True))
-        unit.links = list(pending)
+        unit.links, unit.second = list(pending), second
         for place, target in pending:
             page.pending.setdefault(target, []).append(base + place)
         for offset in array("H", published):
@@ -291,6 +296,7 @@ class _Joined:
             array("H", sorted(self._page.published & self._at.keys())).tobytes(),
             tuple(self._pending),
             constants,
+            next((u.second for u in self._page.units if u.portable and u.second is not None), None),
         )
 
     def _constants(self, relocations: array[int]) -> tuple[bytes, ...]:

@@ -37,13 +37,15 @@ INSTRUCTION, BEHIND_GUARD, GOTO = range(3)
 
 
 class Plan:
-    """What to place: entries in order, the guest offsets which they stand for, and which of them are not entries of the page."""
+    """What to place: entries in order, the guest offsets which they stand for, and which of them are not entries of the page. portable, second:
+    see `Unit`."""
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []
         self.offsets: list[int] = []
         self.others: dict[int, int] = {}
         self.portable = True
+        self.second: int | None = None
 
     def add(self, entry: Entry, at: int, kind: int) -> None:
         """Append an element."""
@@ -134,7 +136,7 @@ class Image:
         unit.places = array("I", [self.starts[n] for n in real])
         unit.relocations = array("q", self.relocations)
         unit.links = self.links + self.pending
-        unit.portable = self.plan.portable
+        unit.portable, unit.second = self.plan.portable, self.plan.second
         return unit
 
 

@@ -122,18 +122,20 @@ class Translator:
 
     def _straddle(self, page: CodePage, at: int, memo: Memo, plan: Plan, missing: list[Missing]) -> None:
         """An instruction whose second half lies in the next page: checked at run time that it still does."""
-        plan.portable = False
         unit = page.data[at >> 1]
         found = self.engine.next_page(page)
         try:
             if found is None:  # the reference evaluator finds out what is wrong, each time
+                plan.portable = False
                 plan.add(memo.interpreted(2 * self.engine.arch.long[unit]), at, INSTRUCTION)
                 return
             second, expected = found
             word = unit | second << 16
             entry = memo.long.get(word) or memo.make(word, 4)
             memo.long[word] = entry
+            plan.second = second
             if expected:
+                plan.portable = False
                 plan.add(memo.guard(page.base + PAGE, expected), at, INSTRUCTION)
                 plan.add(entry, at, BEHIND_GUARD)
             else:
