@@ -15,6 +15,7 @@ from ratite.cli.machine_options import OPTIONS as SYSTEM_OPTIONS
 from ratite.cli.options import OptionTable, Refused
 from ratite.cli.user_options import OPTIONS as USER_OPTIONS
 from ratite.hw.model import PropertyOwner
+from ratite.isa.dsl import Table
 
 FOLDER = Path(__file__).parent / "reference"
 NOTE = "<!-- Made by docs/generate.py from the code. Do not edit. -->\n\n"
@@ -110,9 +111,10 @@ def paragraphs(text: str | None) -> str:
 def cpus() -> str:
     """CPU models and their properties."""
     from ratite.isa.riscv.cpus import PROPERTIES
+    from ratite.isa.target import FOLDERS
 
     parts = ["# CPUs\n"]
-    for arch in inventory.ARCHITECTURES:
+    for arch in FOLDERS:
         parts.append(f"## {arch}\n")
         parts.append(
             table(
@@ -120,7 +122,7 @@ def cpus() -> str:
                 ((code(row.name), code(row.kind), row.summary) for row in inventory.cpus(arch)),
             )
         )
-    parts.append("## Properties\n")
+    parts.append("## Properties of RISC-V\n")
     parts.append(
         table(("property", "accepts", "meaning"), ((code(p.name), p.accepts, p.meaning) for p in PROPERTIES.values()))
     )
@@ -134,20 +136,30 @@ def riscv_instructions() -> str:
     from ratite.isa.riscv.table import RISCV
 
     make_arch(parse_cpu("rv64"))  # fills the table
-    parts = ["# Instructions of RISC-V\n", f"{len(RISCV.insns)} forms.\n"]
-    for extension in dict.fromkeys(insn.extension for insn in RISCV.insns):
+    return instructions("RISC-V", RISCV, {32: "RV32", 64: "RV64"})
+
+
+def loongarch_instructions() -> str:
+    """Every LoongArch instruction form with its encoding."""
+    from ratite.isa.loongarch.arch import load
+    from ratite.isa.loongarch.table import LOONGARCH
+
+    load()
+    return instructions("LoongArch", LOONGARCH)
+
+
+def instructions(title: str, instructions: Table, only: dict[int, str] | None = None) -> str:
+    """The instruction forms of a table; `only` names register widths where there are several."""
+    parts = [f"# Instructions of {title}\n", f"{len(instructions.insns)} forms.\n"]
+    head = ("form", "encoding", "only", "meaning") if only else ("form", "encoding", "meaning")
+    for extension in dict.fromkeys(insn.extension for insn in instructions.insns):
         parts.append(f"## {extension}\n")
-        rows = [
-            (
-                code(insn.syntax),
-                code(bits(insn.mask, insn.value, insn.length)),
-                f"RV{insn.xlen}" if insn.xlen else "",
-                first_sentence(insn.doc),
-            )
-            for insn in RISCV.insns
-            if insn.extension == extension
-        ]
-        parts.append(table(("form", "encoding", "only", "meaning"), rows))
+        rows = []
+        for insn in instructions.insns:
+            if insn.extension == extension:
+                width = [only.get(insn.xlen, "")] if only else []
+                rows.append((code(insn.syntax), code(bits(insn.mask, insn.value, insn.length)), *width, first_sentence(insn.doc)))
+        parts.append(table(head, rows))
     return "\n".join(parts)
 
 
@@ -169,6 +181,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "cpus.md": cpus,
     "devices.md": devices,
     "instructions-riscv.md": riscv_instructions,
+    "instructions-loongarch.md": loongarch_instructions,
 }
 
 

@@ -18,7 +18,7 @@ from ratite.chardev.base import ChardevContext
 from ratite.chardev.loop import IoLoop
 from ratite.chardev.manager import Chardevs
 from ratite.cli.machine_options import SystemConfig
-from ratite.cpu.engine import Engine
+from ratite.cpu.engine import Engine, Tuning
 from ratite.cpu.scheduler import Scheduler
 from ratite.errors import UsageError
 from ratite.hw.model import RealClock
@@ -55,6 +55,8 @@ class Emulation:
         self.cpu_config: RiscvConfig | None = None
         self.status: int | None = None
         self._done = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._failure: BaseException | None = None
         self._closers: list[Callable[[], None]] = []
         self.chardevs = Chardevs(ChardevContext(self.loop, self.quit, _say))
         self._closers.append(self.chardevs.close)
@@ -93,7 +95,8 @@ class Emulation:
             cpu_config = parse_cpu(self.config.cpu or f"rv{xlen}", xlen)
             builtin = choose_firmware(machine)[1] and machine.flash(0) is None
             self.cpu_config = cpu_config.for_firmware() if builtin else cpu_config
-            self.engine = Engine(make_arch(self.cpu_config), machine.memory, lock=self.lock)
+            tuning = Tuning(region=self.config.regions, cache=self.config.disk_cache)
+            self.engine = Engine(make_arch(self.cpu_config), machine.memory, lock=self.lock, tuning=tuning)
         return RiscvHart(self.engine, self.cpu_config, number, self.clock, self.lock)
 
     def _build(self) -> Machine:
@@ -111,6 +114,9 @@ class Emulation:
         )  # fmt: skip
         self._closers.append(machine.close)
         self.back_ends.plug(machine)
+        if log.enabled("page"):
+            machine.memory.on_change(lambda: log.write("page", machine.mtree().rstrip()))
+            log.write("page", machine.mtree().rstrip())
         return machine
 
     def _firmware(self) -> Sbi | None:
@@ -141,24 +147,39 @@ class Emulation:
         self.scheduler.interrupt()
         self._done.set()
 
-    def run(self) -> int:
-        """Run until the machine powers off or the user quits; the exit status."""
-        if self.machine.shutdown_status is not None:
-            return self.machine.shutdown_status
+    @property
+    def ended(self) -> bool:
+        """Whether the machine has powered off, or was told to end."""
+        return self._done.is_set()
+
+    def start(self) -> None:
+        """Let the processors run, on a thread of their own."""
+        if self.machine.shutdown_status is not None:    # building it was all that was asked for
+            self._finish(self.machine.shutdown_status)
+            return
         self.loop.start()
-        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-            signal.signal(number, lambda *_: self._finish(0))
         sys.setswitchinterval(1e-5)
-        failure: list[BaseException] = []
-        thread = threading.Thread(target=self._run_processors, args=(failure,), name="ratite-vcpu", daemon=True)
-        thread.start()
-        self._done.wait()
-        thread.join()
-        if failure:
-            raise failure[0]
+        self._thread = threading.Thread(target=self._run_processors, name="ratite-vcpu", daemon=True)
+        self._thread.start()
+
+    def wait(self, timeout: float | None = None) -> int | None:
+        """Wait for the end, at most `timeout` seconds; the exit status, None when the machine still runs."""
+        if not self._done.wait(timeout):
+            return None
+        if self._thread is not None:
+            self._thread.join()
+        if self._failure is not None:
+            raise self._failure
         return self.status or 0
 
-    def _run_processors(self, failure: list[BaseException]) -> None:
+    def run(self) -> int:
+        """Run until the machine powers off or the user quits; the exit status."""
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+            signal.signal(number, lambda *_: self._finish(0))
+        self.start()
+        return self.wait() or 0
+
+    def _run_processors(self) -> None:
         try:
             while self.status is None:
                 self.scheduler.run_until(self._asked)
@@ -167,7 +188,7 @@ class Emulation:
                 elif self.machine.reset_requested and self.status is None:
                     self._reset()
         except BaseException as error:
-            failure.append(error)
+            self._failure = error
             self._finish(1)
 
     def _asked(self) -> bool:
@@ -215,6 +236,8 @@ def run(config: SystemConfig) -> int:
         with open(config.pid_file, "w") as f:
             f.write(f"{os.getpid()}\n")
     emulation = Emulation(config)
+    if tree := emulation.machine.options.dumpdtb:
+        _say(f"The device tree is in {tree}; the machine does not start.")
     try:
         return emulation.run()
     finally:

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from ratite.user import siginfo
 from ratite.user.abi import abi
 from ratite.user.abi.base import AlternateStack, Handler
-from ratite.user.abi.riscv import SIGINFO_SIZE, Riscv, RiscvRegisters
+from ratite.user.abi.registers import Registers
+from ratite.user.abi.riscv import SIGINFO_SIZE, Riscv
 from ratite.user.failure import SyscallError
 from ratite.user.signalnumbers import SIGCHLD, SIGSEGV
 from ratite.user.space import MAP_ANONYMOUS, MAP_PRIVATE, GuestSpace
@@ -52,7 +53,7 @@ def test_frame_layout_is_the_kernels(tmp_path: Path) -> None:
     assert check_constants(RISCV_CC, includes, expected, tmp_path) == []
 
 
-def vcpu_with_stack(arch: str) -> tuple[Riscv, FakeVcpu, RiscvRegisters, int]:
+def vcpu_with_stack(arch: str) -> tuple[Riscv, FakeVcpu, Registers, int]:
     def nothing(v: FakeVcpu) -> Steps:
         raise StopIteration
         yield

@@ -23,9 +23,6 @@ from tests.user.cross import (
     needs_riscv_cc,
 )
 
-#: Not explained yet: these fail once in many runs on busy cores. `./test` lists every second try.
-pytestmark = pytest.mark.flaky(reruns=2)
-
 PROGRAMS = Path(__file__).parent / "programs"
 NAMES = sorted(path.stem for path in PROGRAMS.glob("*.c"))
 RATITE = [sys.executable, "-c", "import sys; from ratite.cli.user import riscv64; sys.exit(riscv64())"]

@@ -12,13 +12,11 @@ import shutil
 import sys
 from collections.abc import Sequence
 
-from ratite.errors import UsageError, unknown
+from ratite.errors import UsageError
+from ratite.user.abi import abi
 
 REGISTER = "/proc/sys/fs/binfmt_misc/register"
 LONGEST_PATH = 127    # the kernel keeps the interpreter's path in a fixed buffer
-
-# ELF class and e_machine
-_MACHINES = {"riscv64": (2, 0xF3), "riscv32": (1, 0xF3)}
 
 
 def main(words: Sequence[str]) -> int:
@@ -33,13 +31,11 @@ def main(words: Sequence[str]) -> int:
 
 def registration(arch: str, program: str) -> str:
     """The text to write into the kernel's register file."""
-    if arch not in _MACHINES:
-        raise unknown("architecture", arch, _MACHINES)
+    guest = abi(arch)
     if len(program) > LONGEST_PATH:
         raise UsageError(f"the path of the emulator is longer than the kernel takes ({LONGEST_PATH} bytes): {program}")
-    elf_class, machine = _MACHINES[arch]
-    identity = b"\x7fELF" + bytes((elf_class, 1, 1)) + bytes(9)
-    kind = (2).to_bytes(2, "little") + machine.to_bytes(2, "little")
+    identity = b"\x7fELF" + bytes((guest.bits // 32, 1, 1)) + bytes(9)
+    kind = (2).to_bytes(2, "little") + guest.elf_machine.to_bytes(2, "little")
     identity_mask = b"\xff" * 7 + b"\x00" + b"\xff" * 8
     kind_mask = b"\xfe\xff" + b"\xff\xff"    # 2 is an executable, 3 a shared object (position-independent programs too)
     return f":ratite-{arch}:M::{_escaped(identity + kind)}:{_escaped(identity_mask + kind_mask)}:{program}:"

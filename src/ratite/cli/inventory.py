@@ -11,8 +11,6 @@ from ratite.errors import unknown
 
 ARCHITECTURES = ("riscv64", "riscv32")
 
-_RISCV_WIDTHS = {"riscv64": 64, "riscv32": 32}
-
 
 class Row(NamedTuple):
     """One thing that can be named on a command line."""
@@ -45,10 +43,9 @@ def machines(arch: str) -> list[Row]:
 
 def cpus(arch: str) -> list[Row]:
     """The CPU models of an architecture."""
-    from ratite.isa.riscv.cpus import MODELS
+    from ratite.isa.target import find_target
 
-    models = MODELS[_RISCV_WIDTHS[known_architecture(arch)]]
-    return [Row(model.name, model.config.isa_string, model.summary) for model in models.values()]
+    return [Row(*model) for model in find_target(arch).models()]
 
 
 def devices() -> list[Row]:
@@ -78,9 +75,9 @@ def _machine_help(arch: str) -> list[str]:
 
 
 def _cpu_help(arch: str) -> list[str]:
-    from ratite.isa.riscv.cpus import cpu_help
+    from ratite.isa.target import find_target
 
-    return [cpu_help(_RISCV_WIDTHS[known_architecture(arch)])]
+    return [find_target(arch).cpu_help()]
 
 
 def _device_help(arch: str) -> list[str]:

@@ -62,6 +62,10 @@ class SystemConfig:
         self.log_items: list[str] = []
         self.log_file = ""
         self.single_step = False
+        self.regions = False
+        """Hot loops are compiled as a whole."""
+        self.disk_cache = True
+        """Stencils and translations are kept in the user's cache folder."""
         self.name = ""
         self.pid_file = ""
 
@@ -102,7 +106,10 @@ def _accelerator(config: SystemConfig, text: str) -> None:
     pairs = keyval.parse(text, "accel")
     for name in pairs.get("accel").split(":"):
         if name == "tcg":
-            pairs.without("accel").expect("property of accelerator tcg", ("thread",))
+            properties = pairs.without("accel")
+            properties.expect("property of accelerator tcg", ("thread", "region", "cache"))
+            config.regions = keyval.switch(properties.get("region", "off"))
+            config.disk_cache = keyval.switch(properties.get("cache", "on"))
             return
         if name not in ("kvm", "xen", "hax", "hvf", "nvmm", "whpx", "qtest"):
             raise unknown("accelerator", name, ("tcg",))
@@ -217,7 +224,7 @@ OPTIONS = OptionTable("[options] [disk image]", {
     "Machine": [
         Option("-machine -M", "[type=]NAME[,PROP=VALUE...]", "the board and its properties; 'help' lists", _machine),
         Option("-cpu", "MODEL[,PROP=VALUE...]", "the CPU model and its extensions; 'help' lists", _cpu),
-        Option("-accel", "tcg[,thread=single|multi]", "how guest code runs: translated", _accelerator),
+        Option("-accel", "tcg[,thread=single|multi][,region=on|off][,cache=on|off]", "how guest code runs: translated", _accelerator),
         Option("-smp", "[cpus=]N[,sockets=,cores=,threads=]", "number of CPUs (1)", store("cpus", _cpu_count)),
         Option("-m", "[size=]N[K|M|G|T]", "guest RAM; a bare number counts MiB", store("memory", _memory_size)),
         Option("-device", "TYPE[,PROP=VALUE...]", "add a device; 'help' lists, 'TYPE,help' too", _device),

@@ -24,6 +24,7 @@ COMMANDS = {
     "devices": Command("tables", "[NAME]", "devices, or the properties of one"),
     "cpus": Command("tables", "[ARCH]", "CPU models and their extensions"),
     "fetch": Command("fetching", "ARCH DIR | sysroot ARCH DIR PACKAGE...", "get a guest or programs from Debian"),
+    "cache": Command("cache", "[info|clear]", "what is kept in the cache folder: show it, or delete it"),
     "binfmt": Command("binfmt", "[ARCH]", "print the command that lets the kernel start foreign programs"),
 }
 
@@ -32,6 +33,8 @@ PROGRAMS = {
     "ratite-system-riscv32": "emulate a 32-bit RISC-V machine",
     "ratite-riscv64": "run a 64-bit RISC-V Linux program",
     "ratite-riscv32": "run a 32-bit RISC-V Linux program",
+    "ratite-loongarch64": "run a 64-bit LoongArch Linux program",
+    "ratite-ga": "inside a guest: do what the host asks, as QEMU's guest agent does",
 }
 
 

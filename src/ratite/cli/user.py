@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from ratite.cli import user_options
 from ratite.cli.entry import guard, version_line
+from ratite.user.abi import ABIS
 
 
-def riscv64() -> int:
-    """The program `ratite-riscv64`."""
-    return guard("ratite-riscv64", lambda words: main("riscv64", words))
-
-
-def riscv32() -> int:
-    """The program `ratite-riscv32`."""
-    return guard("ratite-riscv32", lambda words: main("riscv32", words))
+def __getattr__(name: str) -> Callable[[], int]:
+    """The program `ratite-NAME`, for every architecture that user mode has an ABI for."""
+    if name not in ABIS:
+        raise AttributeError(f"no architecture named {name}")
+    return lambda: guard(f"ratite-{name}", lambda words: main(name, words))
 
 
 def main(arch: str, words: Sequence[str]) -> int:

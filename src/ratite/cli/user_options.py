@@ -18,7 +18,7 @@ class UserConfig:
 
     def __init__(self, arch: str) -> None:
         self.arch = arch
-        """The ISA: `riscv64` or `riscv32`."""
+        """The ISA, such as `riscv64`."""
         self.show = ""
         """What to print instead of running: `help`, `version`, `cpus`, `log`, or empty."""
         self.program = ""

@@ -12,6 +12,10 @@ _RELA = struct.Struct("<QQq")
 _SHT_PROGBITS, _SHT_SYMTAB, _SHT_RELA, _SHF_ALLOC, _STT_FUNC = 1, 2, 4, 2, 2
 
 
+#: How constant data of stencils is cut out and placed.
+CONSTANT_ALIGNMENT, CONSTANT_SIZE = 32, 96
+
+
 class Reloc(NamedTuple):
     """A place to patch: offset in its section, type, symbol (empty for a section), addend, section and value of the symbol."""
 
@@ -89,7 +93,14 @@ class Object:
                     i += 1
         return result
 
-    def constant(self, r: Reloc) -> bytes:
-        """The 16 bytes of data at which a relocation points (LLVM's constants are at most that long)."""
-        start = self.sections[r.section][4] + r.value
-        return self.data[start : start + 16]
+    def constant(self, r: Reloc, relative: bool) -> tuple[bytes, int]:
+        """The data around the place at which a relocation points, and the distance to that from what a relative one counts from.
+
+        A place in a section is its symbol's value plus the addend, less the four bytes of a displacement. LLVM's constants, and tables of a
+        few, fit into the length; data behind the end of the section reads as zero.
+        """
+        target = r.value + r.addend + (4 if relative else 0)
+        first = target & -CONSTANT_ALIGNMENT
+        section = self.sections[r.section]
+        data = self.data[section[4] + first : section[4] + min(first + CONSTANT_SIZE, section[5])]
+        return data.ljust(CONSTANT_SIZE, b"\0"), r.value + r.addend - first

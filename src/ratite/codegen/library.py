@@ -91,10 +91,11 @@ class Library:
     """Compiled forms and helpers of one configuration.
 
     forms: what the translator knows of each form. stencils: machine code by key. runtime: the object with the native helpers.
+    persistent: it is kept on disk.
     """
 
-    def __init__(self, arch: Arch, folder: Path | None = None) -> None:
-        self.arch = arch
+    def __init__(self, arch: Arch, folder: Path | None = None, persistent: bool = True) -> None:
+        self.arch, self.persistent = arch, persistent
         self.path = (folder or cache_folder()) / f"{arch.name}-{key_of(arch)}.stencils"
         self.forms: dict[Any, Any] = {}
         self.stencils: dict[Any, Any] = {}
@@ -102,10 +103,13 @@ class Library:
         self._renamed: dict[Any, Any] = {}
         self._changed = 0
         self._inode = 0
-        self._merge(self._read())
+        if persistent:
+            self._merge(self._read())
 
     def _refresh(self) -> bool:
         """Take over what others have written since the file was last read; whether there was anything."""
+        if not self.persistent:
+            return False
         try:
             if self.path.stat().st_ino == self._inode:
                 return False
@@ -202,6 +206,8 @@ class Library:
 
     def save(self) -> None:
         """Write what is new to disk; a folder that can not be written to only costs the next start its time."""
+        if not self.persistent:
+            return
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with open(self.path.with_suffix(".lock"), "w") as lock:

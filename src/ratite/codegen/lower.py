@@ -145,6 +145,11 @@ class Lowering:
     def run(self) -> str:
         """Lower the whole block; the text of the function's body."""
         self.start("entry")
+        self.lower_block()
+        return "\n".join(self.lines)
+
+    def lower_block(self) -> None:
+        """Add the instructions of the block."""
         used = self._used()
         for i, v in enumerate(self.block.code):
             if not self.live and v.op not in ("else", "end"):
@@ -154,7 +159,6 @@ class Lowering:
             self._one(i, v)
         if self.live:
             self.fall_through()
-        return "\n".join(self.lines)
 
     def _used(self) -> set[int]:
         """Indices of pure operations whose result somebody needs."""

@@ -19,7 +19,7 @@ from ratite.codegen.elfobj import Object, Reloc
 from ratite.codegen.floats import hostable
 from ratite.codegen.lower import METADATA, Lowering
 from ratite.errors import DefinitionError
-from ratite.ir import Block, Value
+from ratite.ir import OPS, Block, Value
 from ratite.ir.verify import ENDS
 from ratite.isa.arch import Arch, Exit
 from ratite.isa.dsl import Insn, record
@@ -90,7 +90,7 @@ class Stencil(NamedTuple):
 class FormInfo(NamedTuple):
     """What the translator must know of a form before it can choose a stencil.
 
-    imms: for each immediate "plain", "shift" (amount), "address" (offset of a memory access), "wide" (only describes an exception),
+    imms: for each immediate "plain", "shift" (amount), "address" (offset of a memory access), "unused", "wide" (only describes an exception),
     "branch" or "pcrel". interpreted: it has no machine code. ends: execution never reaches the instruction after it directly. links: index
     of the register operand that receives the address of the instruction after it, or -1. resumes: it ends in an exception, from which
     execution may come back.
@@ -117,12 +117,12 @@ def canonical(regs: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]] 
 
 def imm_class(kind: str, value: int) -> str:
     """The class of an immediate: which code serves for it."""
-    if kind == "pcrel":
+    if kind in ("pcrel", "unused"):
         return "-"
     if kind == "wide":
         return "q"
     if kind == "branch":
-        return "b" if value < 0 else "f"
+        return "b" if value <= 0 else "f"  # a jump to itself is a loop too
     if value == 0 and kind != "address":
         return "0"
     if kind == "shift":
@@ -183,11 +183,13 @@ def analyse(block: Block, insn: Insn) -> FormInfo:
 
 
 def _kind(block: Block, uses: list[tuple[Value, int]]) -> str:
+    if not uses:
+        return "unused"
     relative = [v for v, _ in uses if v.op == "add" and v.args[0].op == "pc"]
     if relative and len(relative) == len(uses):
         jumps = [j for j in block.code if j.op == "jump" and j.attr is None and any(j.args[0] is v for v in relative)]
         return "branch" if jumps else "pcrel"
-    if uses and all(v.op == "trap" for v, _ in uses):
+    if all(_only_describes(block, v) for v, _ in uses):
         return "wide"
     for v, n in uses:
         if v.op in ("shl", "lshr", "ashr", "rotl", "rotr") and n == 1:
@@ -196,6 +198,11 @@ def _kind(block: Block, uses: list[tuple[Value, int]]) -> str:
             return "shift"
     addresses = [a for v in block.code if v.op in ("load", "store", "amo", "cas") for a in v.args[:1]]
     return "address" if any(v is a for v, _ in uses for a in addresses) else "plain"
+
+
+def _only_describes(block: Block, v: Value) -> bool:
+    """Whether a value only ends up in the description of an exception."""
+    return v.op == "trap" or (v.op in OPS and all(_only_describes(block, w) for w in block.code if any(a is v for a in w.args)))
 
 
 class _How(NamedTuple):
@@ -567,8 +574,9 @@ def _finish(obj: Object, code: bytes, holes: list[Hole], relocs: list[Reloc], cl
             name = {"h_pc": "pc", "h_npc": "npc", "h_pcimm": "imm"}[r.symbol]
             lates.append(Late(ADDRESS64 if r.type == host.ABS64 else ADDRESS32, r.offset, r.addend, name))
         else:
-            base = obj.constant(r) if r.section else r.symbol
-            lates.append(Late(FIXED if r.type in host.RELATIVE else CONSTANT, r.offset, r.addend, base))
+            relative = r.type in host.RELATIVE
+            base, addend = obj.constant(r, relative) if r.section else (r.symbol, r.addend)
+            lates.append(Late(FIXED if relative else CONSTANT, r.offset, addend, base))
     code = bytes(data)
     same = canonical(classes)
     found = inspect.register_fields(code, len(same[1])) if same is not None and same[0] == classes else None

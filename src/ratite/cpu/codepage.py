@@ -16,10 +16,11 @@ class CodePage:
 
     base: guest-virtual address of the page. data: its bytes as 16-bit units. pending: branches to offsets that are not translated yet, to be linked
     directly when they are: host addresses of their displacements. published: offsets that are in the table which native code searches.
-    kept: what `known` was when the store of translations took the page.
+    regions: offsets at which a region begins, with its host address. detours: displacements that lead into regions, by host address, and what
+    was there before. kept: what `known` was when the store of translations took the page.
     """
 
-    __slots__ = ("base", "data", "entries", "kept", "key", "limit", "pending", "published", "units")
+    __slots__ = ("base", "data", "detours", "entries", "kept", "key", "limit", "pending", "published", "regions", "units")
 
     def __init__(self, key: PageKey, data: memoryview) -> None:
         self.key, self.base = key, key[1]
@@ -29,6 +30,8 @@ class CodePage:
         self.pending: dict[int, list[int]] = {}
         self.published: set[int] = set()
         self.units: list[Unit] = []
+        self.regions: dict[int, int] = {}
+        self.detours: dict[int, bytes] = {}
         self.kept = 0
 
     @property

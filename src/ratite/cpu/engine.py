@@ -9,16 +9,18 @@ import threading
 from array import array
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ratite import log
 from ratite.codegen.codemem import CodeMemory
-from ratite.codegen.elfobj import Object
+from ratite.codegen.elfobj import CONSTANT_ALIGNMENT, CONSTANT_SIZE, Object
 from ratite.codegen.library import Library
 from ratite.codegen.runtime import ENTRY_BITS
 from ratite.cpu.codepage import PAGE, CodePage, PageKey
 from ratite.cpu.hostmem import HostBuffer
 from ratite.cpu.pagestore import PageStore
+from ratite.cpu.regions import Regions
 from ratite.cpu.translate import Translator
 from ratite.errors import DefinitionError, MemoryAccessError
 from ratite.isa.arch import Arch
@@ -41,7 +43,7 @@ _LONGEST = 16
 
 #: Most native helpers and constants of stencils, and room for the latter in bytes.
 _SYMBOLS = 4096
-_CONSTANTS = 16 * _SYMBOLS
+_CONSTANTS = CONSTANT_SIZE * _SYMBOLS
 
 CODE_SIZE = 192 << 20
 
@@ -69,6 +71,14 @@ def _thunk(address: int) -> bytes:
     return b"\x48\xb8" + struct.pack("<Q", address) + b"\xff\xe0"
 
 
+@dataclass(frozen=True)
+class Tuning:
+    """How an engine works. region: hot loops are compiled as a whole. cache: stencils and translations are kept on disk."""
+
+    region: bool = False
+    cache: bool = True
+
+
 class Engine:
     """Translates and keeps machine code for one address space.
 
@@ -78,11 +88,12 @@ class Engine:
 
     def __init__(
         self, arch: Arch, space: AddressSpace | None = None, user: UserMemory | None = None, code_size: int = CODE_SIZE,
-        lock: AbstractContextManager[Any] | None = None,
+        lock: AbstractContextManager[Any] | None = None, tuning: Tuning | None = None,
     ) -> None:  # fmt: skip
         self.arch, self.space, self.user = arch, space, user
         self.lock: AbstractContextManager[Any] = lock or threading.RLock()
-        self.library = Library(arch)
+        tuning = tuning or Tuning()
+        self.library = Library(arch, persistent=tuning.cache)
         self.memory = CodeMemory(code_size, forks=user is not None)
         self.symbols = self._load_runtime()
         self._numbers: dict[str | bytes, int] = {}
@@ -90,13 +101,17 @@ class Engine:
         for name in sorted(self.symbols):
             self._number(name, self.symbols[name])
         self._constants = 0
-        self._constant_space = self.memory.put(bytes(_CONSTANTS))
+        self._constant_space = self.memory.put(bytes(_CONSTANTS), CONSTANT_ALIGNMENT)
         self.memory.keep()
         self.entry_table = HostBuffer(_ENTRY.size << ENTRY_BITS)
         self.ram_table = HostBuffer(_ROW.size * (_RAM_ROWS + 1))
         self.translator = Translator(self)
         self._relocate = self.function("relocate", None, *[ctypes.c_void_p] * 6)
         self.store = PageStore(self)
+        self.regions: Regions | None = None
+        if tuning.region and user is None:
+            self.regions = Regions(self)
+            self.regions.start()
         self.pages: dict[PageKey, CodePage] = {}
         self.by_host: dict[int, set[PageKey]] = {}
         self.vcpus: list[Vcpu] = []
@@ -127,13 +142,13 @@ class Engine:
         return number
 
     def symbol_index(self, name: str | bytes) -> int:
-        """Number of what code refers to in `symbol_table`: a native helper by name, or 16 bytes of constant data."""
+        """Number of what code refers to in `symbol_table`: a native helper by name, or constant data."""
         number = self._numbers.get(name)
         if number is not None:
             return number
         if isinstance(name, str):
             raise DefinitionError(f"native helper {name} does not exist")
-        address = self._constant_space + 16 * self._constants
+        address = self._constant_space + CONSTANT_SIZE * self._constants
         self._constants += 1
         self.memory.patch(address, name)
         return self._number(name, address)
@@ -233,7 +248,7 @@ class Engine:
         """Enter the code for an offset of a page in the table that native code searches."""
         page.published.add(offset)
         pc, tag = page.base + offset, self._tag(page)
-        _ENTRY.pack_into(self.entry_table.view, _slot(pc, tag), pc, tag, page.entries[offset], 0)
+        _ENTRY.pack_into(self.entry_table.view, _slot(pc, tag), pc, tag, page.regions.get(offset) or page.entries[offset], 0)
 
     def _tag(self, page: CodePage) -> int:
         return 0 if self.space is None else page.key[0] | page.key[2]
@@ -366,6 +381,8 @@ class Engine:
 
     def save(self) -> None:
         """Write newly compiled stencils to disk."""
+        if self.regions is not None:
+            self.regions.close()
         self.library.close()
         self.store.close()
 

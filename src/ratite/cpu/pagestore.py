@@ -67,7 +67,9 @@ class PageStore:
         self._new: dict[bytes, bytes] = {}
         self._news = 0
         self.restored = 0
-        self._open()
+        self._persistent = engine.library.persistent
+        if self._persistent:
+            self._open()
 
     def _open(self) -> None:
         try:
@@ -138,7 +140,7 @@ class PageStore:
     # --- keeping what is new --------------------------------------------------------------------------------------------------------
     def keep(self, page: CodePage) -> None:
         """Take the translations of a page, whose bytes are still those which were translated."""
-        if page.known <= page.kept * (1 + _NEWS) or self._news > _MOST_NEWS:
+        if not self._persistent or page.known <= page.kept * (1 + _NEWS) or self._news > _MOST_NEWS:
             return
         page.kept = page.known
         name = page_digest(page.data.tobytes(), page.key[2])
@@ -160,7 +162,7 @@ class PageStore:
         """Write what is new to disk; where that is not possible the next start only takes longer."""
         for page in self._engine.pages.values():
             self.keep(page)
-        if not self._new:
+        if not self._new or not self._persistent:
             return
         try:
             self._append()
@@ -261,6 +263,9 @@ class _Joined:
     def _add(self, unit: Unit) -> None:
         at = len(self._code)
         self._code += self._engine.memory.read(unit.start, unit.size)
+        for site, before in self._page.detours.items():
+            if 0 <= site - unit.start < unit.size:
+                self._code[at + site - unit.start : at + site - unit.start + len(before)] = before
         self._code += bytes(-len(self._code) % 16)
         self._places += [at + place for place in unit.places]
         self._offsets += unit.pcs

@@ -149,6 +149,8 @@ class Vcpu:
         self._reason = self._word("reason")
         self.hooks: dict[int, Callable[[Vcpu], Event | None]] = {}
         self.exits = [0] * 16
+        self.native = False  # running machine code now
+        self.sampled = False  # kicked to find out where it is
         self._prepare()
         engine.vcpus.append(self)
 
@@ -229,7 +231,9 @@ class Vcpu:
         while True:
             if log.enabled("exec"):
                 log.write("exec", f"enter at {self.state.pc:#x}")
+            self.native = True
             enter(env)
+            self.native = False
             reason = words[reason_at]
             exits[reason] += 1
             event = self._handle(reason)
@@ -251,6 +255,8 @@ class Vcpu:
             return self._code_write()
         if reason == Exit.INTERRUPT:
             self.state.host_attention = 0
+            if self.sampled:
+                self._sample()
             return Event("interrupt")
         if reason == Exit.STRADDLE:
             return self._straddle()
@@ -268,6 +274,13 @@ class Vcpu:
         if reason == Exit.FIRMWARE:
             return Event("firmware")
         raise AssertionError(f"exit reason {reason}")
+
+    def _sample(self) -> None:
+        """Tell where execution was when it was asked."""
+        self.sampled = False
+        key = self.page_key(self.state.pc)
+        if self.engine.regions is not None and key is not None:
+            self.engine.regions.sample(key, self.state.pc & (PAGE - 1))
 
     def trap(self, cause: int, value: int) -> Event | None:
         """Deliver an exception at next_pc."""

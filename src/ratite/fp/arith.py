@@ -10,9 +10,8 @@ it signalled.
 from __future__ import annotations
 
 from math import isqrt
-from typing import Final
 
-from ratite.fp.env import Flags, FpEnv, Rounding
+from ratite.fp.env import DIVZERO, INVALID, FpEnv, Rounding
 from ratite.fp.formats import Format
 from ratite.fp.operands import (
     INFINITE,
@@ -27,9 +26,6 @@ from ratite.fp.operands import (
     unpack,
 )
 from ratite.fp.rounding import round_result, round_shift
-
-_DIVZERO: Final = int(Flags.DIVZERO)
-_INVALID: Final = int(Flags.INVALID)
 
 
 def _delivered(fmt: Format, env: FpEnv, kinds: int, sign: int, significand: int, exponent: int) -> Result:
@@ -125,7 +121,7 @@ def div(fmt: Format, env: FpEnv, a: int, b: int) -> Result:
     if not b_significand:
         if not a_significand:
             return invalid(fmt, env, kinds)
-        return sign << fmt.sign_shift | fmt.infinity, _DIVZERO | flushed_flags(env, kinds)
+        return sign << fmt.sign_shift | fmt.infinity, DIVZERO | flushed_flags(env, kinds)
     shift = max(0, fmt.precision + 2 + b_significand.bit_length() - a_significand.bit_length())
     quotient, rest = divmod(a_significand << shift, b_significand)
     return _delivered(fmt, env, kinds, sign, quotient << 1 | (rest != 0), a_exponent - b_exponent - shift - 1)
@@ -189,7 +185,7 @@ def _fma_nan(fmt: Format, env: FpEnv, kinds: int, operands: tuple[int, int, int]
         if env.nan.zero_times_infinity_default:
             bits = env.nan.default(fmt)
         if env.nan.zero_times_infinity_signals:
-            flags |= _INVALID
+            flags |= INVALID
     return bits, flags
 
 

@@ -7,9 +7,8 @@ maxNum).
 from __future__ import annotations
 
 from enum import Enum, IntEnum, auto
-from typing import Final
 
-from ratite.fp.env import Flags, FpEnv
+from ratite.fp.env import INVALID, FpEnv
 from ratite.fp.formats import Format
 from ratite.fp.operands import (
     FLUSHED,
@@ -23,8 +22,6 @@ from ratite.fp.operands import (
     nan_result,
     unpack,
 )
-
-_INVALID: Final = int(Flags.INVALID)
 
 
 class Relation(IntEnum):
@@ -70,7 +67,7 @@ def compare(fmt: Format, env: FpEnv, a: int, b: int, *, signalling: bool) -> tup
     kinds = x[0] | y[0]
     if kinds >= NAN:
         is_invalid = signalling or kinds & (SIGNALLING | UNSUPPORTED)
-        return Relation.UNORDERED, (_INVALID if is_invalid else 0) | flushed_flags(env, kinds)
+        return Relation.UNORDERED, (INVALID if is_invalid else 0) | flushed_flags(env, kinds)
     return _order(x, y), denormal_flags(env, kinds)
 
 
@@ -126,10 +123,10 @@ def _extreme_with_nan(fmt: Format, env: FpEnv, x: tuple[int, int], y: tuple[int,
     kinds = x[1] | y[1]
     flags = flushed_flags(env, kinds)
     if family is MinMax.SECOND:
-        return _kept(fmt, *y), flags | _INVALID
+        return _kept(fmt, *y), flags | INVALID
     tolerated = {MinMax.NUM: NAN, MinMax.NUMBER: NAN | SIGNALLING, MinMax.PROPAGATE: 0}[family]
     for nan_kind, (bits, kind) in ((x[1], y), (y[1], x)):
         if kind < NAN and nan_kind & tolerated:
-            return _kept(fmt, bits, kind), flags | (_INVALID if nan_kind == SIGNALLING else 0)
+            return _kept(fmt, bits, kind), flags | (INVALID if nan_kind == SIGNALLING else 0)
     operands = (x[0], y[0])
     return nan_result(fmt, env, kinds, tuple(operands[i] for i in env.nan.pair_order))

@@ -8,10 +8,8 @@ Integers are bit patterns of any width. Not modelled: conversions that keep the 
 
 from __future__ import annotations
 
-from typing import Final
-
 from ratite.bits import signed as read_signed
-from ratite.fp.env import Flags, FpEnv
+from ratite.fp.env import INEXACT, INVALID, FpEnv
 from ratite.fp.formats import Format
 from ratite.fp.operands import (
     INFINITE,
@@ -27,9 +25,6 @@ from ratite.fp.operands import (
 )
 from ratite.fp.rounding import round_result, round_shift
 
-_INEXACT: Final = int(Flags.INEXACT)
-_INVALID: Final = int(Flags.INVALID)
-
 
 def convert(source: Format, target: Format, env: FpEnv, bits: int) -> Result:
     """The number in another format; a signalling NaN is invalid and comes out quiet, also in the same format."""
@@ -37,7 +32,7 @@ def convert(source: Format, target: Format, env: FpEnv, bits: int) -> Result:
     if kind == UNSUPPORTED:
         return invalid(target, env, kind)
     if kind >= NAN:
-        flags = _INVALID if kind == SIGNALLING else 0
+        flags = INVALID if kind == SIGNALLING else 0
         return env.nan.converted(source, target, bits), flags
     if kind == INFINITE:
         return sign << target.sign_shift | target.infinity, 0
@@ -56,7 +51,7 @@ def to_int(
     kind, sign, exponent, significand = unpack(fmt, env, bits)
     flags = flushed_flags(env, kind)
     if kind >= NAN:
-        return env.integers.nan.pattern(width, signed), flags | _INVALID
+        return env.integers.nan.pattern(width, signed), flags | INVALID
     if kind == INFINITE:
         return _out_of_range(env, sign, width, signed, flags, inexact)
     magnitude, is_inexact = round_shift(env.rounding, sign, significand, -exponent - scale)
@@ -65,15 +60,15 @@ def to_int(
     if magnitude > limit:
         return _out_of_range(env, sign, width, signed, flags, inexact)
     if is_inexact and inexact:
-        flags |= _INEXACT
+        flags |= INEXACT
     return (-magnitude if sign else magnitude) & ((1 << width) - 1), flags
 
 
 def _out_of_range(env: FpEnv, sign: int, width: int, signed: bool, flags: int, inexact: bool) -> Result:
     rules = env.integers
-    flags |= _INVALID
+    flags |= INVALID
     if rules.overflow_is_inexact and inexact:
-        flags |= _INEXACT
+        flags |= INEXACT
     return (rules.below if sign else rules.above).pattern(width, signed), flags
 
 
@@ -97,4 +92,4 @@ def round_to_integral(fmt: Format, env: FpEnv, bits: int, *, inexact: bool) -> R
     # An integer below 2**precision is exact in any format with that many exponents.
     result, _ = round_result(fmt, env, sign, integer, 0)
     flags = denormal_flags(env, kind)
-    return result, flags | _INEXACT if is_inexact and inexact else flags
+    return result, flags | INEXACT if is_inexact and inexact else flags

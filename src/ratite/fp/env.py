@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from enum import Enum, IntEnum, IntFlag, auto
+from typing import Final
 
 from ratite.fp.nans import NanRules
 
@@ -28,6 +29,15 @@ class Flags(IntFlag):
     DIVZERO = 8
     INVALID = 16
     INPUT_DENORMAL = 32
+
+
+# The same as plain numbers, for the operations.
+INEXACT: Final = int(Flags.INEXACT)
+UNDERFLOW: Final = int(Flags.UNDERFLOW)
+OVERFLOW: Final = int(Flags.OVERFLOW)
+DIVZERO: Final = int(Flags.DIVZERO)
+INVALID: Final = int(Flags.INVALID)
+INPUT_DENORMAL: Final = int(Flags.INPUT_DENORMAL)
 
 
 class Rounding(IntEnum):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ratite.fp.env import DenormalSignal, Flags, FpEnv
+from ratite.fp.env import INPUT_DENORMAL, INVALID, DenormalSignal, FpEnv
 from ratite.fp.formats import Format
 
 FINITE: Final = 0
@@ -22,8 +22,6 @@ SIGNALLING: Final = 16
 UNSUPPORTED: Final = 32
 """An encoding with a wrong integer bit (Intel SDM volume 1, 8.2.2: unnormal, pseudo-infinity, pseudo-NaN)."""
 
-_INVALID: Final = int(Flags.INVALID)
-_INPUT_DENORMAL: Final = int(Flags.INPUT_DENORMAL)
 
 Operand = tuple[int, int, int, int]
 Result = tuple[int, int]
@@ -59,17 +57,17 @@ def _special_kind(fmt: Format, env: FpEnv, bits: int) -> int:
 
 def denormal_flags(env: FpEnv, kinds: int) -> int:
     """The flag for subnormal operands of an operation on numbers."""
-    return _INPUT_DENORMAL if kinds & env.denormal_signal else 0
+    return INPUT_DENORMAL if kinds & env.denormal_signal else 0
 
 
 def flushed_flags(env: FpEnv, kinds: int) -> int:
     """The flag for subnormal operands of an operation that has a NaN, is invalid, or divides by zero."""
-    return _INPUT_DENORMAL if kinds & env.denormal_signal & FLUSHED else 0
+    return INPUT_DENORMAL if kinds & env.denormal_signal & FLUSHED else 0
 
 
 def invalid(fmt: Format, env: FpEnv, kinds: int) -> Result:
     """The result of an operation on numbers that has none (IEEE 754, 7.2)."""
-    return env.nan.default(fmt), _INVALID | flushed_flags(env, kinds)
+    return env.nan.default(fmt), INVALID | flushed_flags(env, kinds)
 
 
 def nan_result(fmt: Format, env: FpEnv, kinds: int, ordered: tuple[int, ...]) -> Result:
@@ -78,7 +76,7 @@ def nan_result(fmt: Format, env: FpEnv, kinds: int, ordered: tuple[int, ...]) ->
         return invalid(fmt, env, kinds)
     flags = flushed_flags(env, kinds)
     if kinds & SIGNALLING:
-        flags |= _INVALID
+        flags |= INVALID
     return env.nan.chosen(fmt, [bits for bits in ordered if is_nan(fmt, bits)]), flags
 
 

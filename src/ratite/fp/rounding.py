@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ratite.fp.env import Flags, FlushResults, FpEnv, Rounding, Tininess
+from ratite.fp.env import INEXACT, OVERFLOW, UNDERFLOW, FlushResults, FpEnv, Rounding, Tininess
 from ratite.fp.formats import Format
 
 _RNE: Final = Rounding.RNE
@@ -15,9 +15,6 @@ _RTZ: Final = Rounding.RTZ
 _RDN: Final = Rounding.RDN
 _RUP: Final = Rounding.RUP
 _RMM: Final = Rounding.RMM
-_INEXACT: Final = int(Flags.INEXACT)
-_UNDERFLOW: Final = int(Flags.UNDERFLOW)
-_OVERFLOW: Final = int(Flags.OVERFLOW)
 
 
 def round_shift(mode: Rounding, sign: int, magnitude: int, shift: int) -> tuple[int, bool]:
@@ -60,24 +57,24 @@ def round_result(fmt: Format, env: FpEnv, sign: int, significand: int, exponent:
         quantum += 1
     if quantum > fmt.max_quantum:
         return _overflowed(fmt, env, sign)
-    return sign << fmt.sign_shift | fmt.encode(rounded, quantum), _INEXACT if inexact else 0
+    return sign << fmt.sign_shift | fmt.encode(rounded, quantum), INEXACT if inexact else 0
 
 
 def _round_tiny(fmt: Format, env: FpEnv, sign: int, significand: int, exponent: int) -> tuple[int, int]:
     """Deliver a result whose exact value is below the normal numbers."""
     quantum = fmt.min_quantum
     if env.flush_results is FlushResults.BEFORE_ROUNDING:
-        return sign << fmt.sign_shift, _UNDERFLOW
+        return sign << fmt.sign_shift, UNDERFLOW
     rounded, inexact = round_shift(env.rounding, sign, significand, quantum - exponent)
     still_tiny = not _rounds_to_normal(fmt, env, sign, significand, exponent)
     if still_tiny and env.flush_results is FlushResults.AFTER_ROUNDING:
-        return sign << fmt.sign_shift, _UNDERFLOW | _INEXACT
+        return sign << fmt.sign_shift, UNDERFLOW | INEXACT
     bits = sign << fmt.sign_shift | fmt.encode(rounded, quantum)
     if not inexact:
         return bits, 0
     if still_tiny or env.tininess is Tininess.BEFORE_ROUNDING:
-        return bits, _UNDERFLOW | _INEXACT
-    return bits, _INEXACT
+        return bits, UNDERFLOW | INEXACT
+    return bits, INEXACT
 
 
 def _rounds_to_normal(fmt: Format, env: FpEnv, sign: int, significand: int, exponent: int) -> bool:
@@ -93,4 +90,4 @@ def _overflowed(fmt: Format, env: FpEnv, sign: int) -> tuple[int, int]:
     nearest = env.rounding in (_RNE, _RMM)
     away = env.rounding == (_RDN if sign else _RUP)
     magnitude = fmt.infinity if nearest or away else fmt.largest
-    return sign << fmt.sign_shift | magnitude, _OVERFLOW | _INEXACT
+    return sign << fmt.sign_shift | magnitude, OVERFLOW | INEXACT

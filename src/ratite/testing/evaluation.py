@@ -90,7 +90,10 @@ class FlatCpu:
 
     @property
     def fp_round(self) -> int:
-        return self.get("frm")
+        return self.get("frm" if "frm" in self.arch.layout.slots else "fp_round")
+
+    def set_fp_round(self, mode: int) -> None:
+        self.set("fp_round", mode)
 
     def _offset(self, address: int, size: int) -> int:
         if not DATA <= address <= DATA + DATA_SIZE - size:

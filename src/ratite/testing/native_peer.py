@@ -77,7 +77,7 @@ class NativePeer:
                 view[n] = value
         for name, value in case.fields.items():
             setattr(state, name, value)
-        self._vcpu.set_fp_round(case.fields.get("frm", 0))
+        self._vcpu.set_fp_round(case.fields.get("frm", case.fields.get("fp_round", 0)))
         state.next_pc = CODE
 
     def _changes(self) -> Mapping[int, int]:

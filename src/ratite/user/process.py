@@ -141,6 +141,7 @@ class Process:
         """End a thread. The process ends with its last one; the host's first thread waits for that."""
         thread.end()
         with self._lock:
+            native.discharge(thread.tid)
             del self.threads[thread.tid]
             last = not self.threads
         if last:
@@ -191,13 +192,13 @@ class Process:
                     self.space.write_u32(address, tid)
 
         def begin() -> None:
-            child.adopt()
+            with self._lock:
+                child.adopt()
+                self.threads[child.tid] = child
             try:
                 tell(child.tid)
             except SyscallError:
                 pass    # unmapped by another thread just now
-            with self._lock:
-                self.threads[child.tid] = child
             started.release()
             self._run_thread(child)
 

@@ -71,6 +71,8 @@ def make_process(config: Config, abi: Abi, make_vcpu: Callable[[GuestSpace], Vcp
     process.check_size(argv, env)
     process.load(process.main, found, env)
     found.close()
+    if log.enabled("page"):
+        log.write("page", os.fsdecode(b"".join(process.space.maps()).rstrip()))
     return process
 
 

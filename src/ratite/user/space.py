@@ -359,25 +359,26 @@ class GuestSpace:
 
     def writable(self, address: int, size: int) -> bool:
         """Whether the guest may write to all of a range."""
-        at = address
         with self.lock:
-            while at < address + size:
-                area = self.areas.at(at)
-                if area is None or not area.prot & PROT_WRITE:
-                    return False
-                at = area.end
-        return True
+            return self._first_without(PROT_WRITE, address, size) is None
 
     def fetch(self, address: int, size: int) -> bytes:
         """Code for the translator; raises GuestFault at the first address that the guest may not execute."""
-        at = address
         with self.lock:
-            while at < address + size:
-                area = self.areas.at(at)
-                if area is None or not area.prot & PROT_EXEC:
-                    raise GuestFault(at)
-                at = area.end
+            refused = self._first_without(PROT_EXEC, address, size)
+            if refused is not None:
+                raise GuestFault(refused)
             return self.read(address, size)
+
+    def _first_without(self, prot: int, address: int, size: int) -> int | None:
+        """Where, in a range, the first mapping begins that lacks a permission, or the first hole; None where there is neither."""
+        at = address
+        while at < address + size:
+            area = self.areas.at(at)
+            if area is None or not area.prot & prot:
+                return at
+            at = area.end
+        return None
 
     def maps(self) -> Iterator[bytes]:
         """The lines of /proc/self/maps."""

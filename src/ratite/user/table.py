@@ -21,7 +21,9 @@ begins the call again after a signal handler with SA_RESTART.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from types import MappingProxyType
 
 from ratite.user.host import M64, NUMBERS, native, pack_call
 
@@ -84,9 +86,33 @@ def restarted_syscall(function: Callable[..., int]) -> Callable[..., int]:
     return function
 
 
-def _declare_function(function: Callable[..., int], restart: bool) -> None:
-    kinds = [kind for parameter, kind in function.__annotations__.items() if parameter not in ("t", "return")]
-    _declare(Call(function.__name__, kinds, restart, lambda abi: _bind_function(abi, function, kinds)))
+def timed_syscall(function: Callable[..., int]) -> Callable[..., int]:
+    """Declare a function as two system calls that differ in a time structure, whose name it gets as `kind`.
+
+    The one of its own name takes the ABI's `timespec`; with `_time64` behind the name it is that of 32-bit programs with a
+    64-bit `time_t`.
+    """
+    _declare_timed(function, restart=False)
+    return function
+
+
+def restarted_timed_syscall(function: Callable[..., int]) -> Callable[..., int]:
+    """The same for calls that begin again after a handler with SA_RESTART."""
+    _declare_timed(function, restart=True)
+    return function
+
+
+def _declare_timed(function: Callable[..., int], restart: bool) -> None:
+    for suffix, kind in (("", "timespec"), ("_time64", "timespec64")):
+        _declare_function(function, restart, suffix, {"kind": kind})
+
+
+def _declare_function(
+    function: Callable[..., int], restart: bool, suffix: str = "", given: Mapping[str, str] = MappingProxyType({})
+) -> None:
+    kinds = [kind for parameter, kind in function.__annotations__.items() if parameter not in ("t", "return", *given)]
+    run = partial(function, **given) if given else function
+    _declare(Call(function.__name__ + suffix, kinds, restart, lambda abi: _bind_function(abi, run, kinds)))
 
 
 def _declare(call: Call) -> None:

@@ -217,9 +217,8 @@ class Thread:
     # The end
 
     def end(self) -> None:
-        """Undo what ties the host thread to the guest, and tell whoever waits for the thread."""
+        """Undo what ties the host thread to the guest, and tell whoever waits for the thread. It gets no signal from here on."""
         self.mailbox.set_host_mask(ALL_BLOCKED)
-        native.discharge(self.tid)
         self.vcpu.close()
         self._release_robust_locks()
         if self.clear_child_tid:

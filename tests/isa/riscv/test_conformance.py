@@ -30,7 +30,8 @@ from ratite.testing.conformance import (
 from ratite.testing.evaluation import ReferenceEngine
 from ratite.testing.native_peer import NativePeer
 from ratite.testing.unicorn_peer import UnicornPeer
-from tests.isa.riscv.linux_peer import LinuxPeer
+from tests.isa.linux_peer import LinuxPeer
+from tests.isa.riscv.linux_target import target
 from tests.isa.riscv.native_handles import HANDLES
 from tests.isa.riscv.programs import Program, ratite
 from tests.isa.riscv.subject import EVENTS, subject
@@ -85,10 +86,10 @@ SKIPS = (
 def linux_peer(xlen: int, folder: Path) -> LinuxPeer:
     """QEMU's user-mode emulator with the extensions of the generic hart."""
     emulator = f"qemu-riscv{xlen}-static"
-    if missing := LinuxPeer.missing(emulator):
+    if missing := target(xlen).missing(emulator):
         pytest.skip(missing)
     command = [emulator, "-cpu", f"rv{xlen},zba=on,zbb=on,zbc=on,zbs=on"]
-    return LinuxPeer("qemu", subject(xlen).arch, command, folder)
+    return LinuxPeer("qemu", target(xlen), command, folder)
 
 
 def _compare(xlen: int, per_entry: int, peer: Engine) -> None:
@@ -162,11 +163,11 @@ def test_machine_code_agrees_with_reference(xlen: int, own_library: Path) -> Non
 @WIDTHS
 def test_linux_program_agrees_with_reference(xlen: int, own_library: Path, tmp_path: Path) -> None:
     """The same seen by a Linux program in Ratite's user mode, exceptions arriving as signals."""
-    if missing := LinuxPeer.missing():
+    if missing := target(xlen).missing():
         pytest.skip(missing)
     for _ in range(2):
         command = ratite(Program("linux_peer", xlen, bare=False))
-        _compare(xlen, FEW, LinuxPeer("ratite", subject(xlen).arch, command, tmp_path))
+        _compare(xlen, FEW, LinuxPeer("ratite", target(xlen), command, tmp_path))
 
 
 def _from_nowhere(xlen: int) -> Iterator[Case]:
@@ -175,8 +176,8 @@ def _from_nowhere(xlen: int) -> Iterator[Case]:
     for insn in subject(xlen).arch.decoder.insns:
         if insn.name not in ("lb", "lhu", "lw", "flw", "fld", "amoadd.w", "amoswap.w", "lr.w"):
             continue
-        for target in (0, 8, 10, 31):
-            case = generator.case(insn, insn.value | target << 7 | 5 << 15)
+        for rd in (0, 8, 10, 31):
+            case = generator.case(insn, insn.value | rd << 7 | 5 << 15)
             registers = list(case.registers["x"])
             registers[5] = NOWHERE
             yield replace(case, registers={**case.registers, "x": tuple(registers)})
@@ -185,10 +186,10 @@ def _from_nowhere(xlen: int) -> Iterator[Case]:
 @WIDTHS
 def test_loads_from_nowhere_fault_and_change_nothing(xlen: int, own_library: Path, tmp_path: Path) -> None:
     """Also those whose result goes to x0, and however code for them is arranged."""
-    if missing := LinuxPeer.missing():
+    if missing := target(xlen).missing():
         pytest.skip(missing)
     arch = subject(xlen).arch
     command = ratite(Program("linux_peer", xlen, bare=False))
     report = Report(SKIPS)
-    report.compare(list(_from_nowhere(xlen)), ReferenceEngine(arch, EVENTS), LinuxPeer("ratite", arch, command, tmp_path))
+    report.compare(list(_from_nowhere(xlen)), ReferenceEngine(arch, EVENTS), LinuxPeer("ratite", target(xlen), command, tmp_path))
     assert not report.failures, str(report)

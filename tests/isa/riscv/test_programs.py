@@ -12,9 +12,6 @@ import pytest
 
 from tests.isa.riscv.programs import Program, missing, names, qemu, ratite, status
 
-#: Not explained yet: these fail once in many runs on busy cores. `./test` lists every second try.
-pytestmark = pytest.mark.flaky(reruns=2)
-
 #: Programs for extensions that QEMU 7.2 does not have.
 NEWER_THAN_QEMU = {"rv_zicbo"}
 

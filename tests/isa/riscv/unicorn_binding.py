@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ratite.testing.unicorn_peer import Binding
-from tests.isa.riscv.linux_peer import engine_flags
+from tests.isa.linux_peer import engine_flags
 from tests.isa.riscv.subject import EVENTS
 
 _FS_DIRTY = 3 << 13

@@ -44,6 +44,11 @@ __attribute__((constructor)) static void line_by_line(void) { setvbuf(stdout, NU
 #define BREAKPOINT "ebreak"
 /* li a0, n; ret */
 #define RETURN_NUMBER(code, n) ((code)[0] = 0x00000513 | (unsigned)(n) << 20, (code)[1] = 0x00008067)
+#elif defined __loongarch__
+#define ILLEGAL ".word 0"
+#define BREAKPOINT "break 0"
+/* ori a0, zero, n; jirl zero, ra, 0 */
+#define RETURN_NUMBER(code, n) ((code)[0] = 0x03800004 | (unsigned)(n) << 10, (code)[1] = 0x4c000020)
 #elif defined __x86_64__
 #define ILLEGAL "ud2"
 #define BREAKPOINT "int3"

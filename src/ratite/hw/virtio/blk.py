@@ -90,37 +90,37 @@ class VirtioBlk(VirtioDevice, name="virtio-blk-device", size=0x3C):
     # --- configuration space (5.2.4)
 
     class capacity(Register, offset=0x00, width=8, mode="ro"):
-        pass
+        """Sectors of 512 bytes."""
 
     class size_max(Register, offset=0x08, mode="ro"):
-        pass
+        """Most bytes of a buffer; not limited."""
 
     class seg_max(Register, offset=0x0C, mode="ro"):
-        pass
+        """Most buffers of a request's data."""
 
     class cylinders(Register, offset=0x10, width=2, mode="ro"):
-        pass
+        """Geometry: cylinders."""
 
     class head_count(Register, offset=0x12, width=1, mode="ro"):
-        pass
+        """Geometry: heads."""
 
     class track_sectors(Register, offset=0x13, width=1, mode="ro"):
-        pass
+        """Geometry: sectors of a track."""
 
     class blk_size(Register, offset=0x14, mode="ro"):
-        pass
+        """Bytes of a logical block."""
 
     class physical_block_exponent(Register, offset=0x18, width=1, mode="ro"):
-        pass
+        """Logical blocks of a physical one, as a power of two."""
 
     class alignment_offset(Register, offset=0x19, width=1, mode="ro"):
-        pass
+        """Logical blocks before the first whole physical one; none."""
 
     class min_io_blocks(Register, offset=0x1A, width=2, mode="ro"):
-        pass
+        """Smallest efficient request, in logical blocks."""
 
     class opt_io_blocks(Register, offset=0x1C, mode="ro"):
-        pass
+        """Most efficient request, in logical blocks."""
 
     class writeback(Register, offset=0x20, width=1):
         def on_write(self, dev: VirtioBlk) -> None:
@@ -131,25 +131,25 @@ class VirtioBlk(VirtioDevice, name="virtio-blk-device", size=0x3C):
                 self.value = int(not dev.image.write_through)
 
     class queue_count(Register, offset=0x22, width=2, mode="ro", reset=1):
-        pass
+        """Request queues."""
 
     class discard_sectors(Register, offset=0x24, mode="ro"):
-        pass
+        """Most sectors of a discard."""
 
     class discard_segments(Register, offset=0x28, mode="ro", reset=1):
-        pass
+        """Most segments of a discard."""
 
     class discard_alignment(Register, offset=0x2C, mode="ro"):
-        pass
+        """Unit of discards in sectors."""
 
     class zeroes_sectors(Register, offset=0x30, mode="ro"):
-        pass
+        """Most sectors of a write of zeroes."""
 
     class zeroes_segments(Register, offset=0x34, mode="ro", reset=1):
-        pass
+        """Most segments of a write of zeroes."""
 
     class zeroes_may_unmap(Register, offset=0x38, width=1, mode="ro", reset=1):
-        pass
+        """Whether a write of zeroes may give the space back."""
 
     # --- the life of the device
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from ratite.errors import unknown
-from ratite.user.abi.base import Abi
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ratite.user.abi.base import Abi
 
 # ISA name: module and class, imported when asked for.
 ABIS = {
+    "loongarch64": ("loongarch", "LoongArch64"),
     "riscv32": ("riscv", "Riscv32"),
     "riscv64": ("riscv", "Riscv64"),
 }

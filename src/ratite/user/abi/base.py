@@ -85,6 +85,8 @@ class Abi:
     structs: Structs
     syscall_cause = -1
     """The exception that a system call instruction is, where the engine reports it as a trap."""
+    clone_takes_tls_last = False
+    """Whether clone's thread pointer comes after the address of the child's number (no CLONE_BACKWARDS in the kernel)."""
     signal_stack_minimum = 2048
     """MINSIGSTKSZ."""
     trampoline: bytes

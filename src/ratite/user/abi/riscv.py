@@ -10,8 +10,9 @@ import struct
 from errno import EFAULT
 
 from ratite.bits import align_down, align_up
-from ratite.user.abi.base import Abi, AlternateStack, Fault, Handler
+from ratite.user.abi.base import AlternateStack, Fault, Handler
 from ratite.user.abi.generic import numbers_32_time64, numbers_64
+from ratite.user.abi.registers import RegisterAbi, Registers, mirrored
 from ratite.user.failure import GuestFault, SyscallError
 from ratite.user.layout import ILP32, LP64, Layout
 from ratite.user.signalnumbers import (
@@ -44,70 +45,26 @@ FP_STATE_SIZE = 528    # room for the Q extension: 32 * 16, fcsr, three reserved
 UCONTEXT_HEAD = "flags:ulong link:ptr sp:ptr stack_flags:i32 stack_size:ulong mask_low:u32 mask_high:u32 unused:u32*30"
 
 
-class RiscvRegisters:
-    """A vCPU's registers as slices of its memory."""
-
-    __slots__ = ("f", "pc", "vcpu", "x")
-
-    def __init__(self, vcpu: Vcpu) -> None:
-        self.vcpu = vcpu
-        slots = vcpu.engine.arch.layout.slots
-        first = {name: vcpu.base8 + slots[name].offset // 8 for name in ("x", "f", "next_pc")}
-        self.x = vcpu.words[first["x"]:first["x"] + 32]
-        self.f = vcpu.words[first["f"]:first["f"] + 32]
-        self.pc = vcpu.words[first["next_pc"]:first["next_pc"] + 1]
-        """Of one element."""
-
-
-class Riscv(Abi):
+class Riscv(RegisterAbi):
     """What both widths share."""
 
     elf_machine = 243
+    general, sp, tp, a0, a7 = "x", SP, TP, A0, A7
     syscall_cause = 8    # environment call from user mode
     trampoline = struct.pack("<II", 0x08B0_0893, 0x0000_0073)    # li a7, 139; ecall
 
     def __init__(self) -> None:
-        self._mask = (1 << self.bits) - 1
+        super().__init__()
         self._head = Layout(UCONTEXT_HEAD, self.model)
         self._registers = struct.Struct("<32Q" if self.bits == 64 else "<32I")
         self.registers_offset = SIGINFO_SIZE + align_up(self._head.size, 16)
         self.fp_offset = self.registers_offset + self._registers.size
         self.frame_size = self.fp_offset + FP_STATE_SIZE
 
-    def registers(self, vcpu: Vcpu) -> RiscvRegisters:
-        return RiscvRegisters(vcpu)
+    def reset_float(self, vcpu: Vcpu) -> None:
+        _set_fcsr(vcpu, 0)
 
-    def number(self, r: RiscvRegisters) -> int:
-        return r.x[A7]
-
-    def arguments(self, r: RiscvRegisters) -> tuple[int, int, int, int, int, int]:
-        a0, a1, a2, a3, a4, a5 = r.x[A0:A0 + 6]
-        return a0, a1, a2, a3, a4, a5
-
-    def finish(self, r: RiscvRegisters, result: int) -> None:
-        r.x[A0] = result & self._mask
-        r.pc[0] += 4
-
-    def start(self, r: RiscvRegisters, entry: int, sp: int) -> None:
-        for n in range(1, 32):
-            r.x[n] = 0
-        for n in range(32):
-            r.f[n] = 0
-        _set_fcsr(r.vcpu, 0)
-        r.x[SP] = sp
-        r.pc[0] = entry
-
-    def start_thread(self, r: RiscvRegisters, sp: int, tls: int | None) -> None:
-        if sp:
-            r.x[SP] = sp
-        if tls is not None:
-            r.x[TP] = tls
-        self.finish(r, 0)
-
-    def stack_pointer(self, r: RiscvRegisters) -> int:
-        return r.x[SP]
-
-    def trap(self, r: RiscvRegisters, cause: int, value: int) -> Fault:
+    def trap(self, r: Registers, cause: int, value: int) -> Fault:
         if cause == ILLEGAL:
             return Fault(SIGILL, ILL_ILLOPC, r.pc[0])
         if cause == BREAKPOINT:
@@ -116,7 +73,7 @@ class Riscv(Abi):
             return Fault(SIGBUS, BUS_ADRALN, value)
         return Fault(SIGSEGV, 0, value)
 
-    def enter_handler(self, r: RiscvRegisters, space: GuestSpace, handler: Handler, sp: int) -> None:
+    def enter_handler(self, r: Registers, space: GuestSpace, handler: Handler, sp: int) -> None:
         frame = align_down(sp - self.frame_size, 16)
         if not 0 < frame < space.limit:
             raise GuestFault(frame)
@@ -135,7 +92,7 @@ class Riscv(Abi):
         r.x[A2] = frame + SIGINFO_SIZE
         r.pc[0] = handler.address
 
-    def leave_handler(self, r: RiscvRegisters, space: GuestSpace) -> tuple[int, AlternateStack]:
+    def leave_handler(self, r: Registers, space: GuestSpace) -> tuple[int, AlternateStack]:
         frame = space.read(self.stack_pointer(r), self.frame_size)
         head = self._head.read(frame[SIGINFO_SIZE:])
         pc, *registers = self._registers.unpack_from(frame, self.registers_offset)
@@ -162,20 +119,16 @@ class Riscv(Abi):
                        for n in range(processors)).encode()
 
 
-# fflags has the engine's five sticky flags in the opposite order: invalid operation is its highest bit.
-_MIRRORED = bytes(sum(1 << 4 - n for n in range(5) if flags >> n & 1) for flags in range(32))
-
-
 def _fcsr(vcpu: Vcpu) -> int:
     frm: int = vcpu.state.frm
     flags: int = vcpu.state.fp_flags
-    return frm << 5 | _MIRRORED[flags & 31]
+    return frm << 5 | mirrored(flags)
 
 
 def _set_fcsr(vcpu: Vcpu, value: int) -> None:
     state = vcpu.state
     state.frm = value >> 5 & 7
-    state.fp_flags = _MIRRORED[value & 31]
+    state.fp_flags = mirrored(value)
     if state.frm <= 4:  # instructions look at the reserved ones themselves
         vcpu.set_fp_round(state.frm)
 

@@ -6,7 +6,7 @@ from errno import EINVAL
 
 from ratite.user.structs import HOST_LAYOUTS
 from ratite.user.syscalls.signals import SIGSET_SIZE, host_mask
-from ratite.user.table import Fd, Int, Ptr, Size, forward, syscall
+from ratite.user.table import Fd, Int, Ptr, Size, forward, syscall, timed_syscall
 from ratite.user.thread import Thread
 
 _EPOLL_CTL_DEL = 2
@@ -24,7 +24,9 @@ def _time_back(t: Thread, timeout: int, kind: str, copy: int) -> None:
         t.give_copy(timeout, kind, copy)
 
 
-def _ppoll(t: Thread, files: int, count: int, timeout: int, mask: int, size: int, kind: str) -> int:
+@timed_syscall
+def ppoll(t: Thread, files: Ptr, count: Size, timeout: Ptr, mask: Ptr, size: Size, kind: str) -> int:
+    """Wait for one of several files."""
     if count > 1 << 20:
         return -EINVAL
     time = _time_copy(t, timeout, kind)
@@ -33,41 +35,21 @@ def _ppoll(t: Thread, files: int, count: int, timeout: int, mask: int, size: int
     return result
 
 
-@syscall
-def ppoll(t: Thread, files: Ptr, count: Size, timeout: Ptr, mask: Ptr, size: Size) -> int:
-    """Wait for one of several files."""
-    return _ppoll(t, files, count, timeout, mask, size, "timespec")
-
-
-@syscall
-def ppoll_time64(t: Thread, files: Ptr, count: Size, timeout: Ptr, mask: Ptr, size: Size) -> int:
-    """The same with a 64-bit time."""
-    return _ppoll(t, files, count, timeout, mask, size, "timespec64")
-
-
-def _pselect(t: Thread, count: int, sets: tuple[int, int, int], timeout: int, mask: int, kind: str) -> int:
+@timed_syscall
+def pselect6(
+    t: Thread, count: Int, reading: Ptr, writing: Ptr, special: Ptr, timeout: Ptr, mask: Ptr, kind: str
+) -> int:
+    """Wait for one of a set of files."""
     time = _time_copy(t, timeout, kind)
     block = 0
     if mask:
         given = t.read_struct(mask, "sigset_argument")
         pointer = host_mask(t, given["set"], given["size"])
         block = t.scratch.put(HOST_LAYOUTS["sigset_argument"].pack([pointer, SIGSET_SIZE]))
-    reading, writing, special = map(t.space.host, sets)
-    result = t.sleep("pselect6", count, reading, writing, special, time, block)
+    host = t.space.host
+    result = t.sleep("pselect6", count, host(reading), host(writing), host(special), time, block)
     _time_back(t, timeout, kind, time)
     return result
-
-
-@syscall
-def pselect6(t: Thread, count: Int, reading: Ptr, writing: Ptr, special: Ptr, timeout: Ptr, mask: Ptr) -> int:
-    """Wait for one of a set of files."""
-    return _pselect(t, count, (reading, writing, special), timeout, mask, "timespec")
-
-
-@syscall
-def pselect6_time64(t: Thread, count: Int, reading: Ptr, writing: Ptr, special: Ptr, timeout: Ptr, mask: Ptr) -> int:
-    """The same with a 64-bit time."""
-    return _pselect(t, count, (reading, writing, special), timeout, mask, "timespec64")
 
 
 @syscall

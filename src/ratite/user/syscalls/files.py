@@ -8,7 +8,7 @@ from errno import E2BIG, EFAULT, EINVAL
 from ratite.user import procfs
 from ratite.user.host import M64
 from ratite.user.structs import HOST_LAYOUTS
-from ratite.user.table import Fd, Int, Path, Ptr, Size, forward, restarted_syscall, syscall
+from ratite.user.table import Fd, Int, Path, Ptr, Size, forward, restarted_syscall, syscall, timed_syscall
 from ratite.user.thread import Thread
 
 O_ACCMODE = 3
@@ -79,19 +79,9 @@ def _statfs64(t: Thread, call: str, subject: int, size: int, status: int) -> int
     return result
 
 
-@syscall
-def utimensat(t: Thread, dirfd: Fd, name: Ptr, times: Ptr, flags: Int) -> int:
+@timed_syscall
+def utimensat(t: Thread, dirfd: Fd, name: Ptr, times: Ptr, flags: Int, kind: str) -> int:
     """Set a file's times."""
-    return _utimensat(t, dirfd, name, times, flags, "timespec")
-
-
-@syscall
-def utimensat_time64(t: Thread, dirfd: Fd, name: Ptr, times: Ptr, flags: Int) -> int:
-    """The same with 64-bit times."""
-    return _utimensat(t, dirfd, name, times, flags, "timespec64")
-
-
-def _utimensat(t: Thread, dirfd: int, name: int, times: int, flags: int, kind: str) -> int:
     pair = 0
     if times:
         size = t.abi.structs[kind].size

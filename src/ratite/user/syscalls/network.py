@@ -8,7 +8,7 @@ from ratite.bits import align_up
 from ratite.user.failure import SyscallError
 from ratite.user.structs import HOST_LAYOUTS
 from ratite.user.syscalls.descriptors import host_vectors
-from ratite.user.table import Fd, Int, Ptr, UInt, forward, restarted_syscall, syscall
+from ratite.user.table import Fd, Int, Ptr, UInt, forward, restarted_syscall, restarted_timed_syscall, syscall
 from ratite.user.thread import Thread
 
 _CONTROL_LIMIT = 1 << 16
@@ -128,7 +128,9 @@ def sendmmsg(t: Thread, fd: Fd, messages: Ptr, count: UInt, flags: Int) -> int:
     return min(count, _MESSAGES_LIMIT)
 
 
-def _recvmmsg(t: Thread, fd: int, messages: int, count: int, flags: int, timeout: int, kind: str) -> int:
+@restarted_timed_syscall
+def recvmmsg(t: Thread, fd: Fd, messages: Ptr, count: UInt, flags: Int, timeout: Ptr, kind: str) -> int:
+    """Receive several messages."""
     count = min(count, _MESSAGES_LIMIT)
     size = t.abi.structs["msghdr"].size
     step = align_up(size + 4, t.abi.model.word)
@@ -145,18 +147,6 @@ def _recvmmsg(t: Thread, fd: int, messages: int, count: int, flags: int, timeout
     if timeout and result >= 0:
         t.give_copy(timeout, kind, time)
     return result
-
-
-@restarted_syscall
-def recvmmsg(t: Thread, fd: Fd, messages: Ptr, count: UInt, flags: Int, timeout: Ptr) -> int:
-    """Receive several messages."""
-    return _recvmmsg(t, fd, messages, count, flags, timeout, "timespec")
-
-
-@restarted_syscall
-def recvmmsg_time64(t: Thread, fd: Fd, messages: Ptr, count: UInt, flags: Int, timeout: Ptr) -> int:
-    """The same with a 64-bit time."""
-    return _recvmmsg(t, fd, messages, count, flags, timeout, "timespec64")
 
 
 @syscall

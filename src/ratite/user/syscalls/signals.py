@@ -22,7 +22,7 @@ from ratite.user.signalnumbers import (
     SS_ONSTACK,
 )
 from ratite.user.signals import OF_THE_ENGINE, UNMASKABLE, Action
-from ratite.user.table import Fd, Int, Ptr, Size, UInt, restarted_syscall, syscall
+from ratite.user.table import Fd, Int, Ptr, Size, UInt, restarted_syscall, syscall, timed_syscall
 from ratite.user.thread import DONE, Thread
 
 SIGSET_SIZE = 8
@@ -102,7 +102,9 @@ def rt_sigsuspend(t: Thread, mask: Ptr, size: Size) -> int:
     return t.sleep("rt_sigsuspend", host_mask(t, mask, size), SIGSET_SIZE)
 
 
-def _sigtimedwait(t: Thread, mask: int, info: int, timeout: int, size: int, kind: str) -> int:
+@timed_syscall
+def rt_sigtimedwait(t: Thread, mask: Ptr, info: Ptr, timeout: Ptr, size: Size, kind: str) -> int:
+    """Take a signal that waits, or wait for one."""
     if size != SIGSET_SIZE:
         return -EINVAL
     wanted = t.scratch.put(t.space.read(mask, SIGSET_SIZE))
@@ -111,18 +113,6 @@ def _sigtimedwait(t: Thread, mask: int, info: int, timeout: int, size: int, kind
     if result > 0 and info:
         t.space.write(info, siginfo.to_guest(t.scratch.get(room, siginfo.SIZE), t.abi.bits))
     return result
-
-
-@syscall
-def rt_sigtimedwait(t: Thread, mask: Ptr, info: Ptr, timeout: Ptr, size: Size) -> int:
-    """Take a signal that waits, or wait for one."""
-    return _sigtimedwait(t, mask, info, timeout, size, "timespec")
-
-
-@syscall
-def rt_sigtimedwait_time64(t: Thread, mask: Ptr, info: Ptr, timeout: Ptr, size: Size) -> int:
-    """The same with a 64-bit time."""
-    return _sigtimedwait(t, mask, info, timeout, size, "timespec64")
 
 
 @syscall

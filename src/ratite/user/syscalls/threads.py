@@ -7,7 +7,7 @@ from errno import EFAULT, EINVAL, ENOSYS
 from ratite.user.failure import check
 from ratite.user.host import quick
 from ratite.user.signalnumbers import SIGCHLD
-from ratite.user.table import Int, Ptr, Size, UInt, forward, restarted_syscall, syscall
+from ratite.user.table import Int, Ptr, Size, UInt, forward, restarted_syscall, restarted_timed_syscall, syscall
 from ratite.user.thread import DONE, ProcessExit, Thread, ThreadExit
 
 CLONE_VM, CLONE_SIGHAND, CLONE_PIDFD, CLONE_PTRACE, CLONE_VFORK = 0x100, 0x800, 0x1000, 0x2000, 0x4000
@@ -26,6 +26,8 @@ _FUTEX_ADDRESS_PAIR = (3, 4, 5, 11, 12)      # a second address
 @syscall
 def clone(t: Thread, flags: Size, sp: Ptr, parent_tid: Ptr, tls: Size, child_tid: Ptr) -> int:
     """Start a thread or a process."""
+    if t.abi.clone_takes_tls_last:
+        tls, child_tid = child_tid, tls
     exit_signal = flags & 0xFF
     return _clone(t, flags & ~0xFF, exit_signal, sp, tls, parent_tid, child_tid, parent_tid)
 
@@ -142,8 +144,11 @@ def gettid(t: Thread) -> int:
     return t.tid
 
 
-def _futex(t: Thread, address: int, operation: int, value: int, timeout: int, second: int, value3: int,
-           kind: str) -> int:
+@restarted_timed_syscall
+def futex(
+    t: Thread, address: Ptr, operation: Int, value: UInt, timeout: Ptr, second: Ptr, value3: UInt, kind: str
+) -> int:
+    """Wait for a change of a word, or wake those who do."""
     command = operation & _FUTEX_COMMAND
     if command in _FUTEX_REQUEUES:
         time = timeout & 0xFFFF_FFFF
@@ -153,18 +158,6 @@ def _futex(t: Thread, address: int, operation: int, value: int, timeout: int, se
         time = 0
     other = t.space.host(second) if command in _FUTEX_ADDRESS_PAIR else 0
     return t.sleep("futex", t.space.host(address), operation, value, time, other, value3)
-
-
-@restarted_syscall
-def futex(t: Thread, address: Ptr, operation: Int, value: UInt, timeout: Ptr, second: Ptr, value3: UInt) -> int:
-    """Wait for a word to change, or wake who waits: the host's futex on the same memory."""
-    return _futex(t, address, operation, value, timeout, second, value3, "timespec")
-
-
-@restarted_syscall
-def futex_time64(t: Thread, address: Ptr, operation: Int, value: UInt, timeout: Ptr, second: Ptr, value3: UInt) -> int:
-    """The same with a 64-bit time."""
-    return _futex(t, address, operation, value, timeout, second, value3, "timespec64")
 
 
 @restarted_syscall

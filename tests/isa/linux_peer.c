@@ -2,8 +2,16 @@
  *
  * All work is done in a signal handler. It finds the state after a case in the signal frame, which is the outcome, and puts the
  * state before the next case there; returning from the handler starts that case. Behind and before the instruction are
- * breakpoints, so every case ends with a signal. Built without a C library, and without use of gp and tp, which belong to the
+ * breakpoints, so every case ends with a signal. Built without a C library, and without use of registers that belong to the
  * cases. `linux_peer.py` has the other side of the two structures.
+ *
+ * TARGET_H is the header of an architecture. It has
+ *     struct state                 what a case sets and an outcome shows
+ *     struct context               the kernel's third argument of a handler
+ *     take(state, context), give(context, state)      from and to the signal frame
+ *     call(n, a, b, c, d)          a system call
+ *     unit, BREAK                  the smallest unit of code, and one that is a breakpoint
+ *     STOP(), SYNC()               run a breakpoint; make written code visible
  */
 
 typedef unsigned long ulong;
@@ -12,18 +20,15 @@ typedef unsigned int u32;
 typedef unsigned short u16;
 typedef unsigned char u8;
 
-enum { CODE = 0x100000, CODE_START = 0xf0000, CODE_SIZE = 0x20000, DATA = 0x200000, DATA_SIZE = 0x4000 };
-enum { C_EBREAK = 0x9002 };
+/* Numbers of asm-generic/unistd.h, which the younger architectures share. */
 enum { SYS_READ = 63, SYS_WRITE = 64, SYS_EXIT = 93, SYS_SIGALTSTACK = 132, SYS_SIGACTION = 134, SYS_MMAP = 222 };
-enum { SIG_ILL = 4, SIG_TRAP = 5, SIG_BUS = 7, SIG_SEGV = 11 };
+
+#include TARGET_H
+
+enum { CODE = 0x100000, CODE_START = 0xf0000, CODE_SIZE = 0x20000, DATA = 0x200000, DATA_SIZE = 0x4000 };
+enum { SIG_ILL = 4, SIG_TRAP = 5, SIG_BUS = 7, SIG_FPE = 8, SIG_SEGV = 11, SIG_SYS = 31 };
 enum { SA_SIGINFO = 4, SA_ONSTACK = 0x08000000 };
 enum { PROT_RWX = 7, MAP_PRIVATE_FIXED_ANONYMOUS = 0x32 };
-
-struct state {
-    u64 x[32]; /* x[0] is the address of the instruction */
-    u64 f[32];
-    u64 fcsr;
-};
 
 struct request {
     u64 instruction, length;
@@ -37,27 +42,10 @@ struct answer {
     u8 bytes[64];
 };
 
-/* The kernel's frame (arch/riscv/include/uapi/asm/{ucontext,sigcontext,ptrace}.h). */
-struct context {
-    ulong flags, link, stack[3], mask[8 / sizeof(ulong)];
-    u8 unused[120];
-    __attribute__((aligned(16))) ulong x[32];
-    u64 f[32];
-    u32 fcsr;
-};
-
 static u8 initial[DATA_SIZE] __attribute__((aligned(8)));
 static u8 stack[65536] __attribute__((aligned(16)));
 static struct request request;
 static struct answer answer;
-
-static long call(long n, long a, long b, long c, long d)
-{
-    register long a0 __asm__("a0") = a, a1 __asm__("a1") = b, a2 __asm__("a2") = c, a3 __asm__("a3") = d;
-    register long a4 __asm__("a4") = -1, a5 __asm__("a5") = 0, a7 __asm__("a7") = n;
-    __asm__ volatile("ecall" : "+r"(a0) : "r"(a1), "r"(a2), "r"(a3), "r"(a4), "r"(a5), "r"(a7) : "memory");
-    return a0;
-}
 
 static int fill(void *to, ulong size)
 {
@@ -79,11 +67,7 @@ static void report(int signal, struct context *c)
     while (n < DATA_SIZE && window[n] == initial[n])
         n++;
     answer.signal = (u64)signal;
-    for (int i = 0; i < 32; i++) {
-        answer.state.x[i] = c->x[i];
-        answer.state.f[i] = c->f[i];
-    }
-    answer.state.fcsr = c->fcsr;
+    take(&answer.state, c);
     answer.changed = n;
     for (u32 i = 0; i < 64 && n + i < DATA_SIZE; i++) {
         answer.bytes[i] = window[n + i];
@@ -95,17 +79,13 @@ static void report(int signal, struct context *c)
 
 static void prepare(struct context *c)
 {
-    u16 *code = (u16 *)CODE;
+    unit *code = (unit *)CODE;
     if (!fill(&request, sizeof request))
         call(SYS_EXIT, 0, 0, 0, 0);
-    code[0] = (u16)request.instruction;
-    code[1] = request.length == 4 ? (u16)(request.instruction >> 16) : C_EBREAK;
-    __asm__ volatile("fence.i" ::: "memory");
-    for (int i = 0; i < 32; i++) {
-        c->x[i] = (ulong)request.state.x[i];
-        c->f[i] = request.state.f[i];
-    }
-    c->fcsr = (u32)request.state.fcsr;
+    for (u32 i = 0; i < 4 / sizeof(unit); i++)
+        code[i] = i * sizeof(unit) < request.length ? (unit)(request.instruction >> 8 * i * sizeof(unit)) : (unit)BREAK;
+    SYNC();
+    give(c, &request.state);
 }
 
 static void handler(int signal, void *info, struct context *c)
@@ -120,18 +100,18 @@ static void handler(int signal, void *info, struct context *c)
 
 void _start(void)
 {
-    static const int signals[] = {SIG_ILL, SIG_TRAP, SIG_BUS, SIG_SEGV};
+    static const int signals[] = {SIG_ILL, SIG_TRAP, SIG_BUS, SIG_FPE, SIG_SEGV, SIG_SYS};
     ulong alternate[3] = {(ulong)stack, 0, sizeof stack};
     ulong action[2 + 8 / sizeof(ulong)] = {(ulong)handler, SA_SIGINFO | SA_ONSTACK};
     call(SYS_MMAP, CODE_START, CODE_SIZE, PROT_RWX, MAP_PRIVATE_FIXED_ANONYMOUS);
     call(SYS_MMAP, DATA, DATA_SIZE, 3, MAP_PRIVATE_FIXED_ANONYMOUS);
-    for (u32 i = 0; i < CODE_SIZE / 2; i++)
-        ((u16 *)CODE_START)[i] = C_EBREAK;
+    for (u32 i = 0; i < CODE_SIZE / sizeof(unit); i++)
+        ((unit *)CODE_START)[i] = BREAK;
     fill(initial, DATA_SIZE);
     for (u32 i = 0; i < DATA_SIZE; i++)
         ((u8 *)DATA)[i] = initial[i];
     call(SYS_SIGALTSTACK, (long)alternate, 0, 0, 0);
-    for (int i = 0; i < 4; i++)
+    for (u32 i = 0; i < sizeof signals / sizeof *signals; i++)
         call(SYS_SIGACTION, signals[i], (long)action, 0, 8);
-    __asm__ volatile("ebreak");
+    STOP();
 }

@@ -1,0 +1,1 @@
+"""Readers of what Linux tells about itself: /proc, /sys, netlink, ioctls."""

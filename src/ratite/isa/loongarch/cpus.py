@@ -1,0 +1,64 @@
+"""CPU models: what `-cpu` accepts, under QEMU's names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ratite.errors import UsageError, unknown
+from ratite.isa.loongarch.config import LoongArchConfig
+
+#: A core of the Loongson 3A5000 (its user manual; caches as number of ways - 1, log2 of sets, log2 of the line).
+_LA464: dict[str, int] = {
+    "PRID": 0x14C010,
+    "ARCH": 2, "PGMMU": 1, "IOCSR": 1, "PALEN": 47, "VALEN": 47, "UAL": 1, "RI": 1, "EP": 1, "RPLV": 1, "HP": 1, "CRC": 1,
+    "FP": 1, "FP_SP": 1, "FP_DP": 1, "FP_VER": 1, "LLFTP": 1, "LLFTP_VER": 1, "LAM": 1,
+    "CC_FREQ": 100_000_000, "CC_MUL": 1, "CC_DIV": 1,
+    "L1_IU_PRESENT": 1, "L1_D_PRESENT": 1, "L2_IU_PRESENT": 1, "L2_IU_UNIFY": 1, "L2_IU_PRIVATE": 1,
+    "L3_IU_PRESENT": 1, "L3_IU_UNIFY": 1, "L3_IU_INCLUSIVE": 1,
+    "L1_IU_WAYS": 3, "L1_IU_SETS": 8, "L1_IU_LINE": 6, "L1_D_WAYS": 3, "L1_D_SETS": 8, "L1_D_LINE": 6,
+    "L2_IU_WAYS": 15, "L2_IU_SETS": 8, "L2_IU_LINE": 6, "L3_IU_WAYS": 15, "L3_IU_SETS": 14, "L3_IU_LINE": 6,
+}  # fmt: skip
+
+#: What version 1.1 of the architecture added and Ratite has.
+_V1_1 = {"FRECIPE": 1, "DIV32": 1, "LAM_BH": 1, "LAMCAS": 1, "LLACQ_SCREL": 1}
+
+
+@dataclass(frozen=True)
+class Model:
+    """A CPU model as it is named on the command line."""
+
+    name: str
+    summary: str
+    config: LoongArchConfig
+
+
+def _model(name: str, summary: str, fields: dict[str, int]) -> Model:
+    return Model(name, summary, LoongArchConfig(name, tuple(fields.items())))
+
+
+MODELS: dict[str, Model] = {
+    model.name: model
+    for model in (
+        _model("la464", "core of the Loongson 3A5000, without vectors", _LA464),
+        _model("la464-loongarch-cpu", "the same", _LA464),
+        _model("max", "la464 with all that is supported", {**_LA464, **_V1_1}),
+    )
+}
+
+#: The model of a program or machine that asks for none.
+DEFAULT = "la464"
+
+
+def parse_cpu(text: str) -> LoongArchConfig:
+    """The configuration that the argument of `-cpu` describes. Models have no properties yet."""
+    name, _, properties = text.partition(",")
+    if name not in MODELS:
+        raise unknown("CPU model", name, MODELS)
+    if properties:
+        raise UsageError(f"CPU {name}: there are no properties to set, such as '{properties.partition('=')[0]}'")
+    return MODELS[name].config
+
+
+def cpu_help() -> str:
+    """The models, for `-cpu help`."""
+    return "\n".join(("Models:", *(f"  {model.name:<20} {model.summary}" for model in MODELS.values())))

@@ -1,0 +1,52 @@
+"""The instruction sets that there are, by the names in programs' names (`ratite-NAME`). A new one is a line here and a
+`target.py` in its folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, NamedTuple
+
+from ratite.errors import unknown
+from ratite.isa.arch import Arch
+
+#: Folders below ratite.isa by name.
+FOLDERS = {
+    "riscv64": "riscv",
+    "riscv32": "riscv",
+    "loongarch64": "loongarch",
+}
+
+
+class CpuModel(NamedTuple):
+    """A CPU model: its name for `-cpu`, its ISA string, and what it is."""
+
+    name: str
+    isa: str
+    summary: str
+
+
+@dataclass(frozen=True)
+class Target:
+    """What programs ask of an instruction set.
+
+    parse_cpu: the configuration that an argument of `-cpu` describes, "" for the usual one; raises UsageError.
+    user_arch: the instruction set of a configuration as a Linux program sees it, and the ISA string. start_process:
+    makes a vCPU ready to run a program. models, cpu_help: the CPU models, as a list and as text.
+    """
+
+    parse_cpu: Callable[[str], Any]
+    user_arch: Callable[[Any], tuple[Arch, str]]
+    start_process: Callable[[Any], None]
+    models: Callable[[], Sequence[CpuModel]]
+    cpu_help: Callable[[], str]
+
+
+def find_target(name: str) -> Target:
+    """The instruction set of this name; raises UsageError for one that there is not."""
+    if name not in FOLDERS:
+        raise unknown("architecture", name, FOLDERS)
+    found: Target = import_module(f"ratite.isa.{FOLDERS[name]}.target").target(name)
+    return found

@@ -1,0 +1,225 @@
+"""Hot loops compiled as a whole do what the reference evaluator does, and every way out of them leaves the right state."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ratite.cpu.regions import Regions
+from tests.isa.riscv import harts
+
+DATA = harts.RAM + 0x10_0000
+COUNTER, BASE = 28, 12
+#: Registers that loops use: pinned ones and others.
+REGISTERS = (10, 11, 13, 14, 15, 5, 6, 7, 29, 30)
+
+
+def r_type(opcode: int, funct3: int, funct7: int, rd: int, rs1: int, rs2: int) -> int:
+    return funct7 << 25 | rs2 << 20 | rs1 << 15 | funct3 << 12 | rd << 7 | opcode
+
+
+def i_type(opcode: int, funct3: int, rd: int, rs1: int, imm: int) -> int:
+    return (imm & 0xFFF) << 20 | rs1 << 15 | funct3 << 12 | rd << 7 | opcode
+
+
+def store(funct3: int, rs2: int, rs1: int, imm: int) -> int:
+    return (imm >> 5 & 0x7F) << 25 | rs2 << 20 | rs1 << 15 | funct3 << 12 | (imm & 31) << 7 | 0x23
+
+
+def branch(funct3: int, rs1: int, rs2: int, offset: int) -> int:
+    high = (offset >> 12 & 1) << 31 | (offset >> 5 & 0x3F) << 25
+    return high | rs2 << 20 | rs1 << 15 | funct3 << 12 | (offset >> 1 & 15) << 8 | (offset >> 11 & 1) << 7 | 0x63
+
+
+class Loops:
+    """Makes random loops."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = random.Random(seed)
+
+    def register(self) -> int:
+        return self.random.choice((*REGISTERS, 0))
+
+    def instruction(self, left: int) -> int:
+        """One instruction; a branch goes at most `left` instructions ahead."""
+        kind = self.random.randrange(10)
+        rd, rs1, rs2 = self.register(), self.register(), self.register()
+        if kind < 4:
+            funct3 = self.random.randrange(8)
+            high = self.random.choice((0, 1, 0x20 if funct3 in (0, 5) else 0))
+            opcode = 0x33 if funct3 not in (0, 5) else self.random.choice((0x33, 0x3B))
+            return r_type(opcode, funct3, high, rd, rs1, rs2)
+        if kind < 6:
+            return i_type(0x13, self.random.choice((0, 2, 3, 4, 6, 7)), rd, rs1, self.random.randrange(-2048, 2048))
+        if kind < 7:
+            return i_type(0x03, self.random.choice((0, 1, 2, 3, 4, 5, 6)), rd, BASE, self.random.randrange(0, 256))
+        if kind < 8:
+            return store(self.random.randrange(4), rs2, BASE, self.random.randrange(0, 256))
+        if kind < 9 and left > 1:
+            return branch(self.random.choice((0, 1, 4, 5, 6, 7)), rs1, rs2, 4 * self.random.randrange(1, left + 1))
+        return self.random.choice((0x17, 0x37)) | rd << 7 | self.random.getrandbits(20) << 12
+
+    def program(self, turns: int) -> list[int]:
+        length = self.random.randrange(4, 40)
+        body = [self.instruction(length - n) for n in range(length)]
+        body.append(i_type(0x13, 0, COUNTER, COUNTER, -1))
+        return [i_type(0x13, 0, COUNTER, 0, turns), *body, branch(1, COUNTER, 0, -4 * len(body))]
+
+
+@pytest.fixture(scope="module")
+def benches() -> Iterator[tuple[harts.Bench, harts.Bench]]:
+    native, reference = harts.Bench(native=True), harts.Bench()
+    native.engine.regions = Regions(native.engine)
+    yield native, reference
+
+
+def put(bench: harts.Bench, words: list[int]) -> None:
+    """The program into memory."""
+    code = b"".join(w.to_bytes(4, "little") for w in words)
+    end = harts.CODE + len(code)
+    code += harts.jump(harts.STOP - end).to_bytes(4, "little")
+    bench.memory.dma_write(harts.CODE, code)
+
+
+def finish(bench: harts.Bench) -> tuple[list[int], bytes, int]:
+    """Run to the end; the state there."""
+    if bench.native:
+        while bench.cpu.run().kind != "stop":
+            pass
+    else:
+        while bench.state.pc not in bench.cpu.stops:
+            bench.cpu.step()
+    return [bench.x[n] for n in range(1, 32)], bytes(bench.memory.dma_read(DATA, 512)), int(bench.state.pc)
+
+
+def compile_loop(bench: harts.Bench, at: int = harts.CODE + 4) -> bool:
+    key = bench.cpu.page_key(at)
+    assert key is not None and bench.engine.regions is not None
+    return bench.engine.regions.compile_now(key, at & 0xFFF)
+
+
+def set_state(bench: harts.Bench, seed: int) -> None:
+    """Registers and data, the same for the same seed; the program stays, and its translation with it."""
+    bench.reset()
+    bench.state.fs = 3
+    numbers = random.Random(seed)
+    bench.memory.dma_write(DATA, numbers.randbytes(512))
+    for r in REGISTERS:
+        bench.x[r] = numbers.choice((0, 1, 2**63, 2**64 - 1, numbers.getrandbits(64)))
+    bench.x[BASE] = DATA
+    bench.state.next_pc = harts.CODE
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_random_loops(benches: tuple[harts.Bench, harts.Bench], seed: int) -> None:
+    native, reference = benches
+    words = Loops(seed).program(turns=30)
+    for bench in benches:
+        put(bench, words)
+    set_state(native, seed)
+    finish(native)  # translates it
+    assert compile_loop(native)
+    for trial in range(3):
+        for bench in benches:
+            set_state(bench, 1000 * trial + seed)
+        assert finish(native) == finish(reference)
+
+
+#: Adds up a table: t0 the sum, t1 the pointer, t3 the counter.
+SUM = (
+    i_type(0x13, 0, COUNTER, 0, 500),
+    i_type(0x03, 3, 6, 7, 0),
+    r_type(0x33, 0, 0, 5, 5, 6),
+    i_type(0x13, 0, 7, 7, 8),
+    i_type(0x13, 0, COUNTER, COUNTER, -1),
+    branch(1, COUNTER, 0, -16),
+)
+
+
+#: Counts in three registers.
+ENDLESS = (i_type(0x13, 0, 5, 5, 1), i_type(0x13, 0, 6, 6, 1), i_type(0x13, 0, 7, 7, 1), branch(0, 0, 0, -12))
+
+
+def summing(bench: harts.Bench, start: int) -> None:
+    set_state(bench, 0)
+    bench.x[5], bench.x[7] = 0, start
+
+
+def test_a_fault_in_a_region_is_precise(benches: tuple[harts.Bench, harts.Bench]) -> None:
+    """The table ends with memory."""
+    native, reference = benches
+    for bench in benches:
+        put(bench, list(SUM))
+        summing(bench, DATA)
+    assert finish(native) == finish(reference)
+    assert compile_loop(native)
+    end = harts.RAM + harts.RAM_SIZE
+    for bench in benches:
+        summing(bench, end - 100 * 8)
+    assert finish(native) == finish(reference)
+    assert native.state.mcause == 5
+    assert native.state.mepc == harts.CODE + 4
+    assert native.x[COUNTER] == 400
+
+
+def test_changed_code_ends_a_region(benches: tuple[harts.Bench, harts.Bench]) -> None:
+    native, _ = benches
+    put(native, list(SUM))
+    summing(native, DATA)
+    before = finish(native)[0][4]
+    assert compile_loop(native)
+    native.memory.dma_write(harts.CODE + 8, r_type(0x33, 0, 0x20, 5, 5, 6).to_bytes(4, "little"))  # sub
+    summing(native, DATA)
+    assert finish(native)[0][4] == -before % 2**64
+
+
+def test_a_region_is_left_when_somebody_wants_the_processor(benches: tuple[harts.Bench, harts.Bench]) -> None:
+    native, _ = benches
+    put(native, list(ENDLESS))
+    for compiled in (False, True):
+        set_state(native, 0)
+        native.x[5] = native.x[6] = native.x[7] = 0
+        timer = threading.Timer(0.05, native.cpu.kick)
+        timer.start()
+        assert native.cpu.run().kind == "interrupt"
+        timer.join()
+        assert native.x[5] == native.x[6] == native.x[7] > 0
+        assert native.state.pc == harts.CODE
+        if not compiled:
+            assert compile_loop(native, harts.CODE)
+
+
+def test_a_kept_page_has_no_jumps_into_regions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RATITE_CACHE", str(tmp_path))
+    results = []
+    for again in (False, True):
+        native = harts.Bench(native=True)
+        native.engine.regions = Regions(native.engine)
+        put(native, list(SUM))
+        summing(native, DATA)
+        results.append(finish(native))
+        if again:
+            assert native.engine.translator.instructions == 0
+        else:
+            assert compile_loop(native)
+        native.close()
+    assert results[0] == results[1]
+
+
+def test_hot_loops_are_found() -> None:
+    """Every question of the sampler ends a run of an endless loop."""
+    native = harts.Bench(native=True)
+    native.engine.regions = regions = Regions(native.engine)
+    put(native, list(ENDLESS))
+    set_state(native, 0)
+    regions.start()
+    for _ in range(10_000):
+        assert native.cpu.run().kind == "interrupt"
+        if regions.compiled:
+            break
+    regions.close()
+    assert regions.compiled == 1

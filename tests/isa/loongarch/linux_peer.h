@@ -1,0 +1,81 @@
+/* LoongArch for linux_peer.c: the kernel's frame is in arch/loongarch/include/uapi/asm/{ucontext,sigcontext}.h. */
+
+typedef u32 unit;
+enum { BREAK = 0x002a0000 };
+#define STOP() __asm__ volatile("break 0")
+#define SYNC() __asm__ volatile("ibar 0" ::: "memory")
+
+enum { FPU_MAGIC = 0x46505501 };
+
+struct state {
+    u64 r[32]; /* r[0] is the address of the instruction */
+    u64 f[32];
+    u64 fcc; /* a byte each */
+    u64 fcsr;
+};
+
+/* Extended contexts follow the general registers, each behind a head; the last head is zero. */
+struct head {
+    u32 magic, size;
+    u64 unused;
+};
+
+struct fpu {
+    struct head head;
+    u64 f[32];
+    u64 fcc;
+    u32 fcsr;
+};
+
+struct context {
+    ulong flags, link, stack[3], mask;
+    u8 unused[120];
+    __attribute__((aligned(16))) u64 pc;
+    u64 r[32];
+    u32 mode;
+    __attribute__((aligned(16))) struct head first;
+};
+
+static struct fpu *fpu_of(struct context *c)
+{
+    struct head *h = &c->first;
+    while (h->magic && h->magic != FPU_MAGIC)
+        h = (struct head *)((u8 *)h + h->size);
+    return (struct fpu *)h;
+}
+
+static long call(long n, long a, long b, long c, long d)
+{
+    register long a0 __asm__("$a0") = a, a1 __asm__("$a1") = b, a2 __asm__("$a2") = c, a3 __asm__("$a3") = d;
+    register long a4 __asm__("$a4") = -1, a5 __asm__("$a5") = 0, a7 __asm__("$a7") = n;
+    __asm__ volatile("syscall 0"
+                     : "+r"(a0)
+                     : "r"(a1), "r"(a2), "r"(a3), "r"(a4), "r"(a5), "r"(a7)
+                     : "$t0", "$t1", "$t2", "$t3", "$t4", "$t5", "$t6", "$t7", "$t8", "memory");
+    return a0;
+}
+
+static void take(struct state *s, struct context *c)
+{
+    struct fpu *p = fpu_of(c);
+    for (int i = 0; i < 32; i++) {
+        s->r[i] = c->r[i];
+        s->f[i] = p->f[i];
+    }
+    s->r[0] = c->pc;
+    s->fcc = p->fcc;
+    s->fcsr = p->fcsr;
+}
+
+static void give(struct context *c, struct state *s)
+{
+    struct fpu *p = fpu_of(c);
+    for (int i = 0; i < 32; i++) {
+        c->r[i] = s->r[i];
+        p->f[i] = s->f[i];
+    }
+    c->r[0] = 0;
+    c->pc = s->r[0];
+    p->fcc = s->fcc;
+    p->fcsr = (u32)s->fcsr;
+}
