@@ -69,10 +69,12 @@ def test_a_seed_gives_the_same_cases() -> None:
 
 
 def test_addresses_lie_in_the_window() -> None:
-    """Registers from which an address is formed point there, so that loads and stores mostly succeed."""
-    outcomes = ReferenceEngine(SUBJECT.arch, EVENTS).run(cases("ld", 20) + cases("sd", 20))
-    assert all(not outcome.event and outcome.pc == CODE + 4 for outcome in outcomes)
-    assert sum(bool(outcome.memory) for outcome in outcomes) == 20
+    """Registers from which an address is formed point there, so that loads and stores mostly succeed; a few find no memory."""
+    outcomes = ReferenceEngine(SUBJECT.arch, EVENTS).run(cases("ld", 100) + cases("sd", 100))
+    done = [outcome for outcome in outcomes if not outcome.event]
+    assert 170 < len(done) < 200
+    assert all(outcome.pc == CODE + 4 for outcome in done)
+    assert sum(bool(outcome.memory) for outcome in done) > 80
 
 
 def test_near_misses_decode_as_nothing() -> None:

@@ -134,16 +134,24 @@ def imm_class(kind: str, value: int) -> str:
     return "q"
 
 
-#: Two sample values for every class of immediates, for the first, second and third immediate of an instruction. The differences tell operands
-#: apart: they are unlike each other and unlike those of registers (120, 128, 136, ...).
+def _opposites(*firsts: int, bits: int) -> tuple[tuple[int, int], ...]:
+    """Pairs of numbers that differ in every one of the lower bits."""
+    return tuple((n, n ^ ((1 << bits) - 1)) for n in firsts)
+
+
+#: Two sample values for every class of immediates, for the first, second and third immediate of an instruction. The two differ in every bit that
+#: is not the same in the whole class, so that nothing can be decided alike for both that is not so for all. The differences tell operands apart:
+#: they are unlike each other and unlike those of registers (120, 128, 136, ...).
 _SAMPLES: dict[str, tuple[tuple[int, int], ...]] = {
-    "p8": ((53, 74), (57, 90), (59, 104)),
-    "n8": ((-53, -74), (-57, -90), (-59, -104)),
-    "s": ((13, 22), (14, 25), (11, 24)),
-    "S": ((45, 54), (46, 57), (43, 56)),
-    "p": ((0x35A71345, 0x2C6390FA), (0x35A71345, 0x1B6390FC), (0x35A71345, 0x4A6390FE)),
-    "n": ((-0x35A71345, -0x2C6390FA), (-0x35A71345, -0x1B6390FC), (-0x35A71345, -0x4A6390FE)),
+    "p8": _opposites(48, 32, 16, bits=7),
+    "n8": _opposites(-48, -32, -17, bits=7),
+    "s": _opposites(13, 14, 11, bits=5),
+    "S": _opposites(45, 46, 43, bits=5),
+    "p": _opposites(0x35A71340, 0x2C6390F0, 0x1B63E0F0, bits=31),
+    "n": _opposites(-0x35A71340, -0x2C6390F0, -0x1B63E0F0, bits=31),
 }
+#: Classes of which LLVM may use no number but the amount itself: an amount plus one need not be an amount.
+_EXACT = frozenset("sS")
 
 
 def _register_samples(n: int) -> tuple[int, int]:
@@ -495,21 +503,21 @@ def _jumps(job: Job) -> bool:
     return any(v.op == "jump" for v in job.block.code)
 
 
-def _candidates(arch: Arch, job: Job, opaque: bool) -> list[tuple[int, int, int]]:
-    """(operand, first sample, second sample) of every hole."""
+def _candidates(arch: Arch, job: Job, opaque: bool) -> list[tuple[int, int, int, int]]:
+    """(operand, first sample, second sample, how far a number in the code may be from it) of every hole."""
     found = []
     fmt = job.insn.text.fmt
     for n, (r, cls) in enumerate(zip(fmt.regs, job.key.regs, strict=True)):
         if cls == MEMORY:
             slot = arch.layout.slots[r.file]
             first, second = _register_samples(n)
-            found.append((n, slot.offset + slot.stride * first, slot.offset + slot.stride * second))
+            found.append((n, slot.offset + slot.stride * first, slot.offset + slot.stride * second, 16))
     if not opaque:
         for n, imm_cls in enumerate(job.key.imms):
             if imm_cls in _SAMPLES:
-                found.append((len(job.key.regs) + n, *_SAMPLES[imm_cls][n]))
+                found.append((len(job.key.regs) + n, *_SAMPLES[imm_cls][n], 0 if imm_cls in _EXACT else 16))
     if _jumps(job):
-        found.append((-1, *_JUMP_SAMPLES))
+        found.append((-1, *_JUMP_SAMPLES, 16))
     return found
 
 
@@ -531,15 +539,15 @@ def _find_holes(arch: Arch, job: Job, a: bytes, b: bytes, opaque: bool) -> list[
     return holes
 
 
-def _explain(candidates: list[tuple[int, int, int]], a: bytes, b: bytes, j: int) -> Hole | None:
+def _explain(candidates: list[tuple[int, int, int, int]], a: bytes, b: bytes, j: int) -> Hole | None:
     """The hole around byte `j`: a field of eight, four or one bytes which holds a sample plus a small number in both versions."""
     for size, fmt in ((8, "<q"), (4, "<i"), (1, "b")):
         for start in range(max(0, j - size + 1), j + 1):
             if start + size > len(a):
                 continue
             x, y = struct.unpack_from(fmt, a, start)[0], struct.unpack_from(fmt, b, start)[0]
-            for operand, first, second in candidates:
-                if x - first == y - second and abs(x - first) <= 16:
+            for operand, first, second, margin in candidates:
+                if x - first == y - second and abs(x - first) <= margin:
                     return Hole(operand, start, size, x - first)
     return None
 

@@ -10,6 +10,7 @@ from ratite.isa.arch import Arch
 from ratite.testing.conformance import CODE, DATA, DATA_SIZE, Case, Outcome, window
 
 _PAGE = 0x1000
+_CODE_SIZE = 8 << 20
 #: Where the machine goes with every exception: an instruction that halts it.
 PARK = 0x0030_0000
 
@@ -46,7 +47,7 @@ class NativePeer:
             self._space.add_ram(at, RamBlock(name, size))
         self._space.dma_write(DATA, self._initial)
         self._space.dma_write(PARK, handles.park)
-        self._vcpu = Vcpu(Engine(arch, self._space))
+        self._vcpu = Vcpu(Engine(arch, self._space, code_size=_CODE_SIZE))
 
     def run(self, cases: Sequence[Case]) -> Sequence[Outcome]:
         """The outcome of each case."""
