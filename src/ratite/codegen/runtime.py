@@ -573,7 +573,8 @@ ask:
 
 def _faults(arch: Arch) -> str:
     """User mode: the handler of host faults. One in generated code becomes an exit with the state of that very instruction; what is not is
-    passed to the handler there was before. `code_range` is {start, end, handler before, signal(2)}."""
+    passed to the handler there was before; where there was none the process dies of it, at once if somebody sent it and else when the
+    access is tried again. `code_range` is {start, end, handler before, signal(2), raise(3)}."""
     if not arch.user:
         return ""
     t = _Template(arch)
@@ -615,6 +616,14 @@ chain:
 die:
 {_ptr("sigp", 24, "@code_range")} %signal = load ptr, ptr %sigp
  %u = call ptr %signal(i32 %sig, ptr null)
+{_ptr("codep", 8, "%info")} %why = load i32, ptr %codep
+ %sent = icmp sle i32 %why, 0
+ br i1 %sent, label %again, label %over
+again:
+{_ptr("raisep", 32, "@code_range")} %raise = load ptr, ptr %raisep
+ %v = call i32 %raise(i32 %sig)
+ br label %over
+over:
  ret void
 }}
 """

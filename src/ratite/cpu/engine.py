@@ -130,7 +130,7 @@ class Engine:
 
     def _load_runtime(self) -> dict[str, int]:
         memset = ctypes.cast(ctypes.memset, ctypes.c_void_p).value or 0
-        symbols = {"memset": self.memory.put(_thunk(memset)), "code_range": self.memory.put(bytes(32))}
+        symbols = {"memset": self.memory.put(_thunk(memset)), "code_range": self.memory.put(bytes(40))}
         symbols |= self.memory.load(Object(self.library.get_runtime()), symbols)
         return symbols
 

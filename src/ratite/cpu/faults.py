@@ -35,7 +35,7 @@ def catch_faults(engine: Engine) -> None:
     new.flags = _SA_SIGINFO | _SA_NODEFER
     for number in (signal.SIGSEGV, signal.SIGBUS):
         libc.sigaction(int(number), ctypes.byref(new), ctypes.byref(before))
-    address = ctypes.cast(libc.signal, ctypes.c_void_p).value or 0
+    functions = [ctypes.cast(f, ctypes.c_void_p).value or 0 for f in (libc.signal, getattr(libc, "raise"))]
     start = engine.memory.base
-    table = struct.pack("<4Q", start, start + engine.memory.size, before.handler or 0, address)
+    table = struct.pack("<5Q", start, start + engine.memory.size, before.handler or 0, *functions)
     engine.memory.patch(engine.symbols["code_range"], table)
