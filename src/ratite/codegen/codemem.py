@@ -7,6 +7,7 @@ must give the child a copy of its own: two processes that append to one file wou
 from __future__ import annotations
 
 import ctypes
+import gc
 import mmap
 import os
 import struct
@@ -23,15 +24,15 @@ class CodeMemory:
     """A bump allocator of executable memory. `base` is the executable address of byte 0; writes go through `view`."""
 
     def __init__(self, size: int, forks: bool = False) -> None:
+        take = _map_once if forks else _map_twice
         try:
-            if forks:
-                flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_32BIT
-                self._writable = mmap.mmap(-1, size, flags=flags, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
-                self._executable = self._writable
-            else:
-                self._writable, self._executable = _map_twice(size)
-        except OSError as e:
-            raise HostError(f"no executable memory of {size >> 20} MiB below 2 GiB: {e.strerror}") from e
+            self._writable, self._executable = take(size)
+        except OSError:
+            gc.collect()  # machines that nobody uses any more may still have theirs
+            try:
+                self._writable, self._executable = take(size)
+            except OSError as e:
+                raise HostError(f"no executable memory of {size >> 20} MiB below 2 GiB: {e.strerror}") from e
         self.view = self._writable
         self.size = size
         self.base = _address(self._executable)
@@ -97,6 +98,12 @@ class CodeMemory:
                 else:
                     raise DefinitionError(f"relocation of type {r.type} against {r.symbol}")
         return {f.name: at[f.section] + f.offset for f in obj.functions.values()}
+
+
+def _map_once(size: int) -> tuple[mmap.mmap, mmap.mmap]:
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_32BIT
+    both = mmap.mmap(-1, size, flags=flags, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+    return both, both
 
 
 def _map_twice(size: int) -> tuple[mmap.mmap, mmap.mmap]:

@@ -45,7 +45,7 @@ _LONGEST = 16
 _SYMBOLS = 4096
 _CONSTANTS = CONSTANT_SIZE * _SYMBOLS
 
-CODE_SIZE = 192 << 20
+CODE_SIZE = 128 << 20
 
 
 class UserMemory(Protocol):

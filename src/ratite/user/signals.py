@@ -148,6 +148,10 @@ class Signals:
         quick("rt_sigaction", signo, self._address, 0, 8)
 
 
+#: Most signals that a thread holds back; the kernel has a limit too (RLIMIT_SIGPENDING).
+_MOST_QUEUED = 1000
+
+
 class ThreadSignals:
     """Signal state of one guest thread."""
 
@@ -157,12 +161,12 @@ class ThreadSignals:
         """The guest's mask; the host's is the same less the signals that are never blocked there."""
         self.stack = AlternateStack()
         self.queued: list[bytes] = []
-        """SIGSEGV and SIGBUS that the guest sent to itself, as siginfo."""
+        """Signals that the host never blocks and the guest does, or has sent to itself, as siginfo: SIGSEGV, SIGBUS, SETXID."""
 
     @property
     def waiting(self) -> bool:
         """Whether there may be something to deliver."""
-        return bool(self._thread.mailbox.pending[0] or self.queued)
+        return bool(self._thread.mailbox.pending[0] or any(not self.mask & bit(siginfo.signo(info)) for info in self.queued))
 
     def set_mask(self, mask: int) -> None:
         """Set the guest's mask and the host's; a signal that becomes free may be in the mailbox then."""
@@ -185,7 +189,11 @@ class ThreadSignals:
                 info = mailbox.peek()
                 mailbox.clear()
                 self._thread.process.check_stopped(self._thread)
-                self._deliver(siginfo.signo(info), info)
+                signo = siginfo.signo(info)
+                if self.mask & bit(signo) & NEVER_BLOCKED:
+                    self._keep(info)
+                else:
+                    self._deliver(signo, info)
                 mailbox.set_host_mask(self.mask)
                 continue
             for info in self.queued:
@@ -197,6 +205,11 @@ class ThreadSignals:
                     break
             else:
                 return
+
+    def _keep(self, info: bytes) -> None:
+        """Hold a signal back that the guest blocks."""
+        if len(self.queued) < _MOST_QUEUED:
+            self.queued.append(info)
 
     def deliver_fault(self, fault: Fault) -> None:
         """Bring the guest a signal that its own instruction caused; a blocked or ignored one kills it."""
