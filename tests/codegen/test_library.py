@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
+from ratite.codegen import library
 from ratite.codegen.library import Library
 from ratite.codegen.stencil import Form, Job, Key, block_of
 from ratite.isa.arch import Arch
@@ -18,11 +20,11 @@ def arch() -> Arch:
     return make_arch(parse_cpu("rv64", 64).for_user_mode())
 
 
-def add(library: Library, arch: Arch, name: str) -> None:
+def add(lib: Library, arch: Arch, name: str) -> None:
     """Compile one form of a register-to-register instruction."""
     insn = next(i for i in arch.decoder.insns if i.name == name)
     form = Form(name, (), -1)
-    library.compile([Job(Key(form, (0, 1, 2), ()), insn, block_of(insn, arch, form))])
+    lib.compile([Job(Key(form, (0, 1, 2), ()), insn, block_of(insn, arch, form))])
 
 
 def test_what_was_saved_is_there_again(arch: Arch, tmp_path: Path) -> None:
@@ -62,6 +64,16 @@ def test_two_processes_keep_what_the_other_adds(arch: Arch, tmp_path: Path) -> N
 
 
 def test_a_folder_that_can_not_be_written_costs_nothing_but_time(arch: Arch) -> None:
-    library = Library(arch, Path("/proc/nowhere"))
-    add(library, arch, "add")
-    library.close()
+    lib = Library(arch, Path("/proc/nowhere"))
+    add(lib, arch, "add")
+    lib.close()
+
+
+def test_files_that_nobody_uses_are_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oldest first, until the rest is within the limit; never those of the library in use, nor other files."""
+    monkeypatch.setattr(library, "_FOLDER_LIMIT", 250)
+    for age, name in enumerate(("new.pages", "mine.pages", "old.stencils", "older.pages", "other.txt")):
+        (tmp_path / name).write_bytes(bytes(100))
+        os.utime(tmp_path / name, (1e9 - age, 1e9 - age))
+    library.prune(tmp_path, tmp_path / "mine.pages")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["mine.pages", "new.pages", "other.txt"]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ratite.codegen.library import cache_folder
+from ratite.codegen.library import cache_folder, cached_files
 from ratite.errors import HostError, UsageError
 
 #: Kinds of files by suffix.
-_KINDS = {".stencils": "machine code of instruction forms", ".pages": "translated guest pages", ".lock": "locks"}
+_KINDS = {".stencils": "machine code of instruction forms", ".pages": "translated guest pages"}
 
 
 def main(words: Sequence[str]) -> int:
@@ -25,15 +25,14 @@ def main(words: Sequence[str]) -> int:
     print(f"Translations in {cache_folder()}:")
     for suffix, kind in _KINDS.items():
         sizes = [path.stat().st_size for path in files if path.suffix == suffix]
-        if suffix != ".lock":
-            print(f"  {kind:<36} {len(sizes):>4} files {sum(sizes) / 2**20:>8.1f} MiB")
+        print(f"  {kind:<36} {len(sizes):>4} files {sum(sizes) / 2**20:>8.1f} MiB")
     return 0
 
 
 def _files(folder: Path) -> list[Path]:
     """The files of stencil libraries and page stores; whatever else is in the folder is not this command's."""
     try:
-        return sorted(path for path in folder.iterdir() if path.suffix in _KINDS)
+        return cached_files(folder)
     except FileNotFoundError:
         return []
     except OSError as error:

@@ -14,6 +14,7 @@ import marshal
 import os
 import tempfile
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,11 @@ _MAGIC = b"ratite stencils 3\n"
 
 #: Stencils after which a growing library is written to disk.
 _SAVE_EVERY = 400
+#: Files that belong to the engine, by suffix.
+CACHED = (".stencils", ".pages", ".lock")
+#: Most bytes of all of them; older ones are of earlier versions of Ratite, or of processors that nobody asks for any more.
+_FOLDER_LIMIT = 768 << 20
+
 #: Packages whose source determines generated code, beside the ISA's own modules.
 _GENERATOR = ("ratite.ir", "ratite.isa.dsl", "ratite.codegen", "ratite.cpu")
 
@@ -42,6 +48,28 @@ def cache_folder() -> Path:
         return Path(own)
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "ratite"
+
+
+def cached_files(folder: Path) -> list[Path]:
+    """What Ratite's engine keeps in a folder: stencil libraries, translated pages, and their locks."""
+    return sorted(path for path in folder.iterdir() if path.suffix in CACHED)
+
+
+def prune(folder: Path, keep: Path) -> None:
+    """Delete the files that have not been used for longest until the rest is within the limit; those of the library at `keep` stay."""
+    found = []
+    for path in cached_files(folder):
+        with suppress(OSError):  # another process may be at it as well
+            status = path.stat()
+            found.append((status.st_mtime, status.st_size, path))
+    total = sum(size for _, size, _ in found)
+    for _, size, path in sorted(found):
+        if total <= _FOLDER_LIMIT:
+            return
+        if path.stem != keep.stem:
+            with suppress(OSError):
+                path.unlink()
+                total -= size
 
 
 def _sources(module: str) -> Iterable[Path]:

@@ -27,6 +27,7 @@ from array import array
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ratite.codegen.library import prune
 from ratite.codegen.runtime import RELOCATE_ABSOLUTE, RELOCATE_MISS, RELOCATE_SYMBOL
 from ratite.cpu.codepage import CodePage, Unit
 from ratite.cpu.placing import goto_image
@@ -77,6 +78,7 @@ class PageStore:
                 status = os.fstat(f.fileno())
                 if status.st_size <= len(_MAGIC):
                     return
+                os.utime(f.fileno())  # in use, for `prune`
                 found = mmap.mmap(f.fileno(), 0, prot=mmap.PROT_READ)
         except OSError:
             return
@@ -166,6 +168,7 @@ class PageStore:
             return
         try:
             self._append()
+            prune(self.path.parent, self.path)
         except OSError:
             pass
 
