@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable
 from typing import TextIO
 
-from ratite.errors import HostError, UsageError, unknown
+from ratite.errors import HostError, unknown
 
 CATEGORIES: dict[str, str] = {
     "in_asm": "guest code as it is translated",
@@ -21,14 +21,10 @@ CATEGORIES: dict[str, str] = {
     "exec": "every entry into translated code",
     "unimp": "guest use of what Ratite does not have",
     "guest_errors": "what a guest does against a manual",
+    "mmu": "page walks: what was accessed, from where, and where it lies",
     "page": "the memory map: of a machine at the start and when it changes, of a process at the start",
 }
 """Every category with what it shows."""
-
-REFUSED: dict[str, str] = {
-    "mmu": "page tables are walked by machine code, which logs nothing; 'int' shows the page faults that walks end in",
-}
-"""Categories of QEMU's that are not there, and what is instead."""
 
 _on: set[str] = set()
 _stream: TextIO = sys.stderr
@@ -37,13 +33,11 @@ _stream: TextIO = sys.stderr
 def configure(categories: Iterable[str], file: str | None = None) -> None:
     """Switch exactly these categories on (`all` for every one), and write to `file` instead of standard error.
 
-    Raises UsageError for a category that does not exist or is refused, HostError when the file cannot be opened.
+    Raises UsageError for a category that does not exist, HostError when the file cannot be opened.
     """
     global _stream
     chosen: set[str] = set()
     for name in categories:
-        if name in REFUSED:
-            raise UsageError(f"log item '{name}' is not supported: {REFUSED[name]}")
         if name != "all" and name not in CATEGORIES:
             raise unknown("log item", name, CATEGORIES)
         chosen.update(CATEGORIES if name == "all" else (name,))

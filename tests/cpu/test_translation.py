@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import threading
 from collections.abc import Callable
 
 import pytest
 
+from ratite import log
 from ratite.cpu.scheduler import Processor, Scheduler
 from ratite.cpu.vcpu import Event
 from tests.isa.riscv import harts
@@ -133,3 +135,23 @@ def test_processors_that_spin_get_their_turns() -> None:
     Scheduler(processors, arm).run_until(lambda: bool(first.x[10] and second.x[10]))
     for timer in timers:
         timer.join()
+
+
+def test_walks_and_traps_are_logged_and_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`-d mmu,int`: a load that finds memory, one that does not, and a store to a page with code."""
+    text = io.StringIO()
+    monkeypatch.setattr(log, "_on", {"mmu", "int"})
+    monkeypatch.setattr(log, "_stream", text)
+    traced = harts.Bench(native=True)
+    traced.reset()
+    nowhere = 0x1000
+    place(traced, harts.CODE, sw(11, 12, 0x100), 0x00062503, 0x0006A503)  # sw a1, 256(a2); lw a0, (a2); lw a0, (a3)
+    traced.x[11], traced.x[12], traced.x[13] = 7, harts.CODE, nowhere
+    go(traced, harts.CODE)
+    assert traced.state.mcause == 5
+    assert traced.state.mepc == harts.CODE + 8
+    assert traced.memory.dma_read(harts.CODE + 0x100, 1)[0] == 7
+    lines = text.getvalue().splitlines()
+    assert f"store {harts.CODE + 0x100:#x} at {harts.CODE:#x}: to {harts.CODE + 0x100:#x}" in lines
+    assert f"fetch {harts.CODE:#x} at {harts.CODE:#x}: to {harts.CODE:#x}" in lines
+    assert any(line.startswith(f"trap cause 5 at {harts.CODE + 8:#x}") for line in lines)

@@ -65,6 +65,15 @@ def _ptr(name: str, offset: int | str, base: str = "%env") -> str:
     return f" %{name} = getelementptr i8, ptr {base}, i64 {offset}\n"
 
 
+def _traced(arch: Arch, yes: str, no: str) -> str:
+    """Go to label `yes` when Python logs page walks and traps, else to `no`."""
+    offset = arch.layout.slots["traced"].offset
+    return (
+        f" %trp{yes} = getelementptr i8, ptr %env, i64 {offset}\n %tr{yes} = load i64, ptr %trp{yes}\n"
+        f" %trc{yes} = icmp ne i64 %tr{yes}, 0\n br i1 %trc{yes}, label %{yes}, label %{no}, !prof !8\n"
+    )
+
+
 def _entering(arch: Arch) -> str:
     t, w = _Template(arch), arch.word
     load = "".join(_ptr(f"a{i}", o) + f" %p{i} = load i{w}, ptr %a{i}\n" for i, o in enumerate(_pins(arch)))
@@ -117,6 +126,11 @@ out:
  musttail call preserve_nonecc void @leave({_arguments(w)})
  ret void
 irq:
+{_traced(arch, "tracing", "native")}tracing:
+{_ptr("rst", t.at("reason"))} store i64 {Exit.POLL}, ptr %rst
+ musttail call preserve_nonecc void @leave({_arguments(w)})
+ ret void
+native:
 {poll} br label %look
 look:
 {_ptr("pcp", t.at("next_pc"))}{_ptr("tlp", t.at("tlb"))}{_ptr("jcp", t.at("jump_cache"))} %pcw = load i{w}, ptr %pcp
@@ -170,8 +184,9 @@ def _find_entry(arch: Arch) -> str:
 {_ptr("te", "%tj", "%tb")}{_ptr("tx", 16, "%te")} %page = and i64 %pc, {_PAGE}
  %tag = load i64, ptr %tx
  %hit = icmp eq i64 %tag, %page
- br i1 %hit, label %table, label %fill, !prof !9
-fill:
+ br i1 %hit, label %table, label %walk, !prof !9
+walk:
+{_traced(arch, "none", "fill")}fill:
 {narrow} %st = call i{w} @mmu_fill(ptr %env, i{w} {pcn}, i{w} 2)
  %ok = icmp eq i{w} %st, 0
  br i1 %ok, label %table, label %bad
@@ -271,7 +286,12 @@ def _raising(arch: Arch) -> str:
  musttail call preserve_nonecc void @leave({_arguments(w)})
  ret void"""
     else:
-        body = f"""{_ptr("cp", t.at("trap_cause"))}{_ptr("vp", t.at("trap_value"))} %c = load i{w}, ptr %cp
+        body = f"""{_traced(arch, "tracing", "native")}tracing:
+{_ptr("rs", t.at("reason"))} store i64 {Exit.TRAP}, ptr %rs
+ musttail call preserve_nonecc void @leave({_arguments(w)})
+ ret void
+native:
+{_ptr("cp", t.at("trap_cause"))}{_ptr("vp", t.at("trap_value"))} %c = load i{w}, ptr %cp
  %v = load i{w}, ptr %vp
  %u = call i{w} @take_trap(ptr %env, i{w} %c, i{w} %v)
  musttail call preserve_nonecc void @dispatch({_arguments(w)})
@@ -296,7 +316,8 @@ code:
 """
     else:
         check = " br label %retry\n"
-    reasons = f"[ {Exit.INTERPRET}, %look ], [ {Exit.INTERPRET}, %bad ]" + (f", [ {Exit.CODE_WRITE}, %code ]" if write else "")
+    reasons = f"[ {Exit.INTERPRET}, %look ], [ {Exit.MISS}, %walk ], [ {Exit.INTERPRET}, %bad ]"
+    reasons += f", [ {Exit.CODE_WRITE}, %code ]" if write else ""
     return f"""
 define preserve_nonecc void @miss_{name}({signature(w, True)}, ptr %rec) nounwind {{
  br label %look
@@ -306,8 +327,9 @@ look:
 {_ptr("te", "%i2", "%tlb")}{_ptr("tp", tag, "%te")} %page = and i64 %va, {_PAGE}
  %tag = load i64, ptr %tp
  %crossing = icmp eq i64 %tag, %page
- br i1 %crossing, label %out, label %fill
-fill:
+ br i1 %crossing, label %out, label %walk
+walk:
+{_traced(arch, "out", "fill")}fill:
 {narrow} %st = call i{w} @mmu_fill(ptr %env, i{w} {va}, i{w} {int(write)})
  %ok = icmp eq i{w} %st, 0
  br i1 %ok, label %filled, label %bad, !prof !9
@@ -332,6 +354,7 @@ out:
 {pcload.replace("%pc", "%pc2")}{_ptr("np2", t.at("next_pc"))} store i{w} %pc2, ptr %np2
 {_ptr("rs", t.at("reason"))} store i64 %why, ptr %rs
 {_ptr("tv", t.at("trap_value"))} store i64 %va, ptr %tv
+{_ptr("tc", t.at("trap_cause"))} store i64 {int(write)}, ptr %tc
  tail call preserve_nonecc void @leave({_arguments(w)})
  ret void
 }}

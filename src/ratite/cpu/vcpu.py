@@ -170,6 +170,7 @@ class Vcpu:
             ("tlb_dirty", mask(64)),
         ):
             setattr(s, name, value)
+        s.traced = int(log.enabled("mmu") or log.enabled("int"))
         s.mxcsr = 0
         self.words[self._word("mxcsr")] = MXCSR
         if engine.user is not None:
@@ -260,6 +261,11 @@ class Vcpu:
             return Event("interrupt")
         if reason == Exit.STRADDLE:
             return self._straddle()
+        if reason == Exit.MISS:
+            return self._traced_miss()
+        if reason == Exit.POLL:
+            self._traced_poll()
+            return None
         if reason in self.hooks:
             return self.hooks[reason](self)
         if reason == Exit.TRAP:
@@ -290,6 +296,34 @@ class Vcpu:
             log.write("int", f"trap cause {cause} at {self.state.pc:#x} value {value:#x}")
         self.call("take_trap", cause & self._mask, value & self._mask)
         return None
+
+    def _traced_miss(self) -> Event | None:
+        """A load or store that the translation cache does not have, with `-d mmu` or `-d int`."""
+        va, write = int(self.state.trap_value) & self._mask, int(self.state.trap_cause)
+        status = self._walk(va, write)
+        if status:
+            return self._interpret()
+        return None if self._hits(va, write) else self._code_write()
+
+    def _hits(self, va: int, write: int) -> bool:
+        """Whether the translation cache has the page for such an access now."""
+        index = int(self.state.mmu_index)
+        at = self.base8 + (self._tlb + index * TLB_SIZE + ((va >> 7) & ((TLB_ENTRIES - 1) * 32))) // 8
+        return self.words[at + write] == va & -PAGE & mask(64)
+
+    def _walk(self, va: int, access: int) -> int:
+        """Walk the page tables natively for a load (0), store (1) or fetch (2), and log what came of it."""
+        status = self.call("mmu_fill", va & self._mask, access)
+        if log.enabled("mmu"):
+            result = f"fault {status - 16}" if status >= 16 else "in Python" if status else f"to {self.physical(va, 3) or 0:#x}"
+            log.write("mmu", f"{('load', 'store', 'fetch')[access]} {va:#x} at {self.state.pc:#x}: {result}")
+        return status
+
+    def _traced_poll(self) -> None:
+        before = int(self.state.next_pc)
+        self.call("poll")
+        if log.enabled("int") and self.state.next_pc != before:
+            log.write("int", f"interrupt at {before:#x}, handler {self.state.next_pc:#x}")
 
     def call(self, name: str, *args: int) -> int:
         """Call a native helper with this vCPU's state."""
@@ -325,7 +359,7 @@ class Vcpu:
             return page, page, 0
         context = int(self.state.context_index)
         at = self.base8 + (self._tlb + context * TLB_SIZE + ((pc >> 7) & ((TLB_ENTRIES - 1) * 32))) // 8
-        if self.words[at + 2] != page and (self.call("mmu_fill", pc & self._mask, 2) or self.words[at + 2] != page):
+        if self.words[at + 2] != page and (self._walk(pc, 2) or self.words[at + 2] != page):
             return None
         return (self.words[at + 3] + page) & mask(64), page, context
 

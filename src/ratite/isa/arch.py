@@ -22,6 +22,8 @@ class Exit:
     FIRMWARE = 8  #: call to firmware that Ratite provides
     FAULT = 9  #: host fault in user mode
     STRADDLE = 10  #: an instruction across two pages whose second page may have changed
+    MISS = 11  #: a traced access found no translation: trap_value is its guest address, trap_cause whether it writes
+    POLL = 12  #: traced: there may be an interrupt
 
 
 @dataclass
