@@ -19,7 +19,7 @@ from ratite.chardev.loop import IoLoop
 from ratite.chardev.manager import Chardevs
 from ratite.cli.machine_options import SystemConfig
 from ratite.cpu.engine import Engine, Tuning
-from ratite.cpu.scheduler import Scheduler
+from ratite.cpu.scheduler import Parallel, Scheduler, Turns
 from ratite.errors import UsageError
 from ratite.hw.model import RealClock
 from ratite.isa.riscv.arch import make_arch
@@ -65,7 +65,7 @@ class Emulation:
         self.machine = self._build()
         self.harts: list[RiscvHart] = self.machine.cpus
         self.sbi = self._firmware()
-        self.scheduler = Scheduler(self.harts, lambda call, ns: self.clock.timer(call).after(ns))
+        self.scheduler = self._scheduler()
         self.machine.on_request = self.scheduler.interrupt
         for hart in self.harts:
             hart.single_step = config.single_step
@@ -129,6 +129,11 @@ class Emulation:
             hart.sbi = sbi
         return sbi
 
+    def _scheduler(self) -> Scheduler:
+        if self.config.parallel and len(self.harts) > 1:
+            return Parallel(self.harts)
+        return Turns(self.harts, lambda call, ns: self.clock.timer(call).after(ns))
+
     def _boot_supervisor(self) -> None:
         plan = self.machine.boot
         assert self.sbi is not None
@@ -190,6 +195,8 @@ class Emulation:
         except BaseException as error:
             self._failure = error
             self._finish(1)
+        finally:
+            self.scheduler.close()
 
     def _asked(self) -> bool:
         return self.status is not None or self.machine.shutdown_status is not None or self.machine.reset_requested

@@ -62,6 +62,7 @@ class SystemConfig:
         self.log_items: list[str] = []
         self.log_file = ""
         self.single_step = False
+        self.parallel = True
         self.regions = False
         """Hot loops are compiled as a whole."""
         self.disk_cache = True
@@ -100,14 +101,13 @@ def _device(config: SystemConfig, text: str) -> None:
 
 
 def _accelerator(config: SystemConfig, text: str) -> None:
-    """Translation is the accelerator there is; its `thread` property is taken because both of its values run the
-    guest correctly.
-    """
+    """Translation is the accelerator there is."""
     pairs = keyval.parse(text, "accel")
     for name in pairs.get("accel").split(":"):
         if name == "tcg":
             properties = pairs.without("accel")
             properties.expect("property of accelerator tcg", ("thread", "region", "cache"))
+            config.parallel = _one_of("thread", properties.get("thread", "multi"), ("single", "multi")) == "multi"
             config.regions = keyval.switch(properties.get("region", "off"))
             config.disk_cache = keyval.switch(properties.get("cache", "on"))
             return

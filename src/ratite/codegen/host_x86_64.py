@@ -147,3 +147,6 @@ UC_R8, UC_R9, UC_R11, UC_R12, UC_R13, UC_R14, UC_R15 = (_GREGS + 8 * n for n in 
 UC_RDI, UC_RSI, UC_RDX, UC_RAX, UC_RCX, UC_RSP, UC_RIP = (_GREGS + 8 * n for n in (8, 9, 12, 13, 14, 15, 16))
 #: The register that holds the state pointer in generated code.
 UC_STATE = UC_R13
+
+#: Instructions of 0 to 3 bytes that do nothing.
+NOPS = (b"", b"\x90", b"\x66\x90", b"\x0f\x1f\x00")

@@ -10,8 +10,9 @@ It is LLVM text with the offsets of the configured state, compiled together with
 
 Entry of a translation cache, 32 bytes: {page readable, page writable, page executable, host minus guest address}; a page that does not match
 any address is -1. Entry of a jump cache: {guest address, host address}. Entry of the table of translated entries, 32 bytes: {guest
-address, host page | context, host address of code, unused}. Row of the RAM table, 40 bytes: {first guest-physical address, last, host minus
-guest, address of a byte per page (not zero: holds translated code), writable}; the table ends with a row of last < first.
+address, host page | context, host address of code, number of changes}; an entry whose number is odd, or changes meanwhile, does not count. Row
+of the RAM table, 40 bytes: {first guest-physical address, last, host minus guest, address of a byte per page (not zero: holds translated
+code), writable}; the table ends with a row of last < first.
 """
 
 from __future__ import annotations
@@ -209,13 +210,19 @@ define ptr @find_entry(ptr %env, i64 %pc) nounwind {{
  %h3 = add i64 %h1, %h2
  %h4 = and i64 %h3, {(1 << ENTRY_BITS) - 1}
  %h5 = shl i64 %h4, 5
-{_ptr("he", "%h5", "%ht")}{_ptr("hk", 8, "%he")}{_ptr("hc", 16, "%he")} %hpc = load i64, ptr %he
- %hkey = load i64, ptr %hk
- %code = load ptr, ptr %hc
+{_ptr("he", "%h5", "%ht")}{_ptr("hk", 8, "%he")}{_ptr("hc", 16, "%he")}{_ptr("hn", 24, "%he")} %n1 = load atomic i64, ptr %hn acquire, align 8
+ %hpc = load atomic i64, ptr %he acquire, align 8
+ %hkey = load atomic i64, ptr %hk acquire, align 8
+ %code = load atomic ptr, ptr %hc acquire, align 8
+ %n2 = load atomic i64, ptr %hn acquire, align 8
  %same = icmp eq i64 %hpc, %pc
  %samek = icmp eq i64 %hkey, %key
  %both = and i1 %same, %samek
- br i1 %both, label %found, label %none
+ %odd = trunc i64 %n1 to i1
+ %still = icmp eq i64 %n1, %n2
+ %whole = xor i1 %odd, %still
+ %valid = and i1 %both, %whole
+ br i1 %valid, label %found, label %none
 found:
 {_ptr("jcp", t.at("jump_cache"))} %jc = load ptr, ptr %jcp
  %sh = shl i64 %pc, 3

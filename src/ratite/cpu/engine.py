@@ -18,6 +18,7 @@ from ratite.codegen.elfobj import CONSTANT_ALIGNMENT, CONSTANT_SIZE, Object
 from ratite.codegen.library import Library
 from ratite.codegen.runtime import ENTRY_BITS
 from ratite.cpu.codepage import PAGE, CodePage, PageKey
+from ratite.cpu.exclusive import Exclusive
 from ratite.cpu.hostmem import HostBuffer
 from ratite.cpu.pagestore import PageStore
 from ratite.cpu.regions import Regions
@@ -30,7 +31,9 @@ if TYPE_CHECKING:
     from ratite.memory.ram import RamBlock
     from ratite.memory.space import AddressSpace
 
-_ENTRY = struct.Struct("<QQQQ")
+_ENTRY, _NUMBER = struct.Struct("<QQQ"), struct.Struct("<Q")
+_ENTRY_SIZE = _ENTRY.size + _NUMBER.size
+_MASK64 = (1 << 64) - 1
 _ROW = struct.Struct("<QQqQQ")
 #: Most RAM regions of a machine.
 _RAM_ROWS = 63
@@ -63,7 +66,7 @@ class UserMemory(Protocol):
 
 def _slot(pc: int, tag: int) -> int:
     """Where in the table of entries code for an address is."""
-    return (((pc >> 1) + (tag >> 7)) & ((1 << ENTRY_BITS) - 1)) * _ENTRY.size
+    return (((pc >> 1) + (tag >> 7)) & ((1 << ENTRY_BITS) - 1)) * _ENTRY_SIZE
 
 
 def _thunk(address: int) -> bytes:
@@ -92,6 +95,8 @@ class Engine:
     ) -> None:  # fmt: skip
         self.arch, self.space, self.user = arch, space, user
         self.lock: AbstractContextManager[Any] = lock or threading.RLock()
+        self.vcpus: list[Vcpu] = []
+        self.exclusive = Exclusive(self.lock, self.vcpus)
         tuning = tuning or Tuning()
         self.library = Library(arch, persistent=tuning.cache)
         self.memory = CodeMemory(code_size, forks=user is not None)
@@ -103,7 +108,7 @@ class Engine:
         self._constants = 0
         self._constant_space = self.memory.put(bytes(_CONSTANTS), CONSTANT_ALIGNMENT)
         self.memory.keep()
-        self.entry_table = HostBuffer(_ENTRY.size << ENTRY_BITS)
+        self.entry_table = HostBuffer(_ENTRY_SIZE << ENTRY_BITS)
         self.ram_table = HostBuffer(_ROW.size * (_RAM_ROWS + 1))
         self.translator = Translator(self)
         self._relocate = self.function("relocate", None, *[ctypes.c_void_p] * 6)
@@ -114,7 +119,6 @@ class Engine:
             self.regions.start()
         self.pages: dict[PageKey, CodePage] = {}
         self.by_host: dict[int, set[PageKey]] = {}
-        self.vcpus: list[Vcpu] = []
         self._flags: dict[int, HostBuffer] = {}
         self._rows: list[tuple[int, int, int, memoryview]] = []  # host start, host end, pages' flags
         self._writes: dict[int, int] = {}  # stores beside code, by host page
@@ -188,7 +192,12 @@ class Engine:
             self._rows.append((host, host + r.size, r.base, flags.view))
         rows.append(_ROW.pack(1, 0, 0, 0, 0))
         data = b"".join(rows[-_RAM_ROWS - 1 :])
-        self.ram_table.view[: len(data)] = data
+        with self.exclusive:
+            self.ram_table.view[: len(data)] = data
+            self._flush_vcpus()
+
+    def _flush_vcpus(self) -> None:
+        """Empty the translation and jump caches of all processors; in an exclusive section."""
         for vcpu in self.vcpus:
             vcpu.flush()
 
@@ -231,6 +240,7 @@ class Engine:
     def entry(self, vcpu: Vcpu, pc: int) -> bool:
         """Make sure that native code finds an entry for `pc`; False when it can not be fetched."""
         with self.lock:
+            self.current = vcpu
             key = vcpu.page_key(pc)
             if key is None:
                 return False
@@ -248,7 +258,15 @@ class Engine:
         """Enter the code for an offset of a page in the table that native code searches."""
         page.published.add(offset)
         pc, tag = page.base + offset, self._tag(page)
-        _ENTRY.pack_into(self.entry_table.view, _slot(pc, tag), pc, tag, page.regions.get(offset) or page.entries[offset], 0)
+        self._write_entry(_slot(pc, tag), pc, tag, page.regions.get(offset) or page.entries[offset])
+
+    def _write_entry(self, at: int, pc: int, tag: int, code: int) -> None:
+        """Change an entry so that native code, which may read it meanwhile, takes it for valid before or after: its number is odd between."""
+        view = self.entry_table.view
+        number = _NUMBER.unpack_from(view, at + _ENTRY.size)[0]
+        _NUMBER.pack_into(view, at + _ENTRY.size, number + 1)
+        _ENTRY.pack_into(view, at, pc, tag, code)
+        _NUMBER.pack_into(view, at + _ENTRY.size, number + 2 & _MASK64)
 
     def _tag(self, page: CodePage) -> int:
         return 0 if self.space is None else page.key[0] | page.key[2]
@@ -274,9 +292,9 @@ class Engine:
         """From now on, stores to this page leave native code."""
         found = self._page_flag(host_page)
         if found is not None and not found[0][found[1]]:
-            found[0][found[1]] = 1
-            for vcpu in self.vcpus:
-                vcpu.flush()
+            with self.exclusive:
+                found[0][found[1]] = 1
+                self._flush_vcpus()
 
     def next_page(self, page: CodePage) -> tuple[int, int] | None:
         """The first unit of the page after `page`, and the host address of that page (0 in user mode); None when it can not be fetched."""
@@ -305,7 +323,7 @@ class Engine:
 
     def invalidate_page(self, host_page: int, intact: bool = False) -> None:
         """Forget the translations of a page whose content changes; `intact`: it has not changed yet."""
-        with self.lock:
+        with self.exclusive:
             self.invalidations += 1
             if intact:
                 self._keep(host_page)
@@ -317,8 +335,7 @@ class Engine:
             found = self._page_flag(host_page)
             if found is not None:
                 found[0][found[1]] = 0
-            for vcpu in self.vcpus:
-                vcpu.flush()
+            self._flush_vcpus()
 
     def _keep(self, host_page: int) -> None:
         """Have the translations of a page, whose bytes will change, stored for the next run."""
@@ -334,12 +351,17 @@ class Engine:
             pc = page.base + offset
             at = _slot(pc, tag)
             if _ENTRY.unpack_from(self.entry_table.view, at)[:2] == (pc, tag):
-                _ENTRY.pack_into(self.entry_table.view, at, 1, 0, 0, 0)
+                self._write_entry(at, 1, 0, 0)
 
     def invalidate(self, start: int, size: int) -> None:
         """Forget the translations of guest addresses (user mode)."""
         with self.lock:
             gone = [k for k in self.pages if k[1] < start + size and start < k[1] + 2 * PAGE]
+            if gone:
+                self._forget(gone)
+
+    def _forget(self, gone: list[PageKey]) -> None:
+        with self.exclusive:
             for key in gone:
                 self.store.keep(self.pages[key])
             if 2 * len(gone) > len(self.pages):  # an execve: less work to enter what is left
@@ -354,12 +376,11 @@ class Engine:
                 for key in gone:
                     self._withdraw(self.pages.pop(key))
                     self.by_host.pop(key[0], None)
-            for vcpu in self.vcpus if gone else ():
-                vcpu.flush()
+            self._flush_vcpus()
 
     def flush_code(self) -> None:
         """Forget every translation."""
-        with self.lock:
+        with self.exclusive:
             self.memory.clear()
             self.translator.clear()
             self.pages.clear()
@@ -367,8 +388,7 @@ class Engine:
             self.entry_table.clear()
             for _, _, _, flags in self._rows:
                 flags[:] = bytes(len(flags))
-            for vcpu in self.vcpus:
-                vcpu.flush()
+            self._flush_vcpus()
 
     @contextmanager
     def quiet(self) -> Iterator[None]:
@@ -377,6 +397,7 @@ class Engine:
             parent = os.getpid()
             yield
             if os.getpid() != parent:
+                self.exclusive.forked()
                 self.store.forget()
 
     def save(self) -> None:

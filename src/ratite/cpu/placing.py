@@ -60,8 +60,10 @@ class Image:
 
     def __init__(self, engine: Engine, page: CodePage, memo: Memo, plan: Plan) -> None:
         self.engine, self.page, self.memo, self.plan = engine, page, memo, plan
-        self.code = bytearray(b"".join([e[0] for e in plan.entries]))
-        self.starts = list(accumulate([len(e[0]) for e in plan.entries], initial=0))
+        parts = [e[0] for e in plan.entries]
+        first = _align_branches(plan.entries, parts)
+        self.code = bytearray(first + b"".join(parts))
+        self.starts = list(accumulate([len(part) for part in parts], initial=len(first)))
         others = plan.others
         self.local = {at: start for n, (at, start) in enumerate(zip(plan.offsets, self.starts, strict=False)) if n not in others}
         self.relocations: list[int] = []
@@ -138,6 +140,28 @@ class Image:
         unit.links = self.links + self.pending
         unit.portable, unit.second = self.plan.portable, self.plan.second
         return unit
+
+
+def _align_branches(entries: list[Entry], parts: list[bytes]) -> bytes:
+    """Put the displacement of every branch inside eight aligned bytes, so that patching it is one step for processors which execute it:
+    lengthen the code before it in `parts`. Returns what the very first needs before it."""
+    first, moved = b"", 0
+    starts: list[int] | None = None
+    for n, e in enumerate(entries):
+        if e[3] is None:
+            continue
+        if starts is None:
+            starts = list(accumulate([len(part) for part in parts], initial=0))
+        for kind, offset, _ in e[1] or ():
+            beyond = (starts[n] + moved + offset & 7) - 4
+            if kind == TAKEN and beyond > 0:
+                filler = host.NOPS[4 - beyond]
+                moved += len(filler)
+                if n:
+                    parts[n - 1] += filler
+                else:
+                    first = filler
+    return first
 
 
 def _relocation(engine: Engine, kind: int, place: int, at: int, value: int | tuple[str | bytes, int]) -> tuple[int, int, int]:

@@ -229,13 +229,20 @@ class Vcpu:
     def run(self) -> Event:
         """Run guest code until something happens that the caller must know."""
         words, reason_at, enter, env, exits = self.words, self._reason, self._enter, self.env, self.exits
+        border = self.engine.exclusive
         while True:
             if log.enabled("exec"):
                 log.write("exec", f"enter at {self.state.pc:#x}")
             self.native = True
+            if border.closed:
+                border.wait(self)
             enter(env)
-            self.native = False
             reason = words[reason_at]
+            if reason == Exit.FAULT:
+                self._locate_fault()
+            self.native = False
+            if border.closed:
+                border.left()
             exits[reason] += 1
             event = self._handle(reason)
             if event is not None:
@@ -243,22 +250,35 @@ class Vcpu:
 
     def step(self) -> Event | None:
         """Run one instruction in the reference evaluator."""
+        with self.engine.lock:
+            return self._step()
+
+    def _step(self) -> Event | None:
         if self.state.attention and self.engine.user is None:
             self.call("poll")
         return self._interpret()
 
     def _handle(self, reason: int) -> Event | None:
+        if reason == Exit.INTERRUPT:
+            self.state.host_attention = 0
+            if self.sampled:
+                self._sample()
+            return Event("interrupt")
+        if reason == Exit.TRAP:
+            return self.trap(int(self.state.trap_cause), int(self.state.trap_value))
+        if reason == Exit.FAULT:
+            return self._host_fault()
+        with self.engine.lock:
+            return self._look_after(reason)
+
+    def _look_after(self, reason: int) -> Event | None:
+        """What native code left to Python and others must not do at the same time."""
         if reason == Exit.TRANSLATE:
             return self._translate()
         if reason == Exit.INTERPRET:
             return self._interpret()
         if reason == Exit.CODE_WRITE:
             return self._code_write()
-        if reason == Exit.INTERRUPT:
-            self.state.host_attention = 0
-            if self.sampled:
-                self._sample()
-            return Event("interrupt")
         if reason == Exit.STRADDLE:
             return self._straddle()
         if reason == Exit.MISS:
@@ -268,10 +288,6 @@ class Vcpu:
             return None
         if reason in self.hooks:
             return self.hooks[reason](self)
-        if reason == Exit.TRAP:
-            return self.trap(int(self.state.trap_cause), int(self.state.trap_value))
-        if reason == Exit.FAULT:
-            return self._host_fault()
         if reason == Exit.HALT:
             return Event("halt")
         if reason == Exit.CODE_SYNC:
@@ -332,11 +348,15 @@ class Vcpu:
             f = self._natives[name] = self._native(name, len(args))
         return f(self.env, *args)
 
+    def _locate_fault(self) -> None:
+        """Find the instruction that faulted, as long as its translation can not go away."""
+        found = self.engine.translator.locate(int(self.state.fault_pc))
+        assert found is not None, "a fault outside translated code"
+        self.state.pc = found
+
     def _host_fault(self) -> Event:
         """The host refused an access of generated code (user mode)."""
-        found = self.engine.translator.locate(int(self.state.fault_pc))
-        assert found is not None and self.engine.user is not None, "a fault outside translated code"
-        self.state.pc = found
+        assert self.engine.user is not None
         both, address = int(self.state.trap_cause), int(self.state.trap_value)
         code = both & 0xFFFFFFFF
         return Event(
@@ -365,7 +385,6 @@ class Vcpu:
 
     def _translate(self) -> Event | None:
         pc = self.state.pc
-        self.engine.current = self
         if self.engine.entry(self, pc):
             return None
         return self._fetch_failed(pc)
@@ -379,12 +398,10 @@ class Vcpu:
 
     def _straddle(self) -> Event | None:
         """The second page of the instruction at next_pc is not the one it was translated with."""
-        pc = self.state.pc
-        key = self.page_key(pc)
-        with self.engine.lock:
-            page = self.engine.pages.pop(key, None) if key is not None else None
-            if page is not None:
-                self.engine._withdraw(page)
+        key = self.page_key(self.state.pc)
+        page = self.engine.pages.pop(key, None) if key is not None else None
+        if page is not None:
+            self.engine._withdraw(page)
         self.flush()
         return None
 
