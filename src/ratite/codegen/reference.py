@@ -178,6 +178,12 @@ class _Writer:
         args = ", ".join([self.name(v.args[0]), str(v.width // 8), self.name(v.args[1]), self.name(v.args[2])])
         self.line(f"v{v.index} = cpu.cas({args})")
 
+    def _load_reserved(self, v: Value) -> None:
+        self.line(f"v{v.index} = cpu.load_reserved({self.name(v.args[0])}, {v.width // 8})")
+
+    def _store_conditional(self, v: Value) -> None:
+        self.line(f"v{v.index} = cpu.store_conditional({self.name(v.args[0])}, {v.args[1].width // 8}, {self.name(v.args[1])})")
+
     def _fence(self, v: Value) -> None:
         """One evaluator runs at a time, in order."""
 

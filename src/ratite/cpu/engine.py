@@ -16,6 +16,7 @@ from ratite import log
 from ratite.codegen.codemem import CodeMemory
 from ratite.codegen.elfobj import CONSTANT_ALIGNMENT, CONSTANT_SIZE, Object
 from ratite.codegen.library import Library
+from ratite.codegen.lower import RESERVATIONS
 from ratite.codegen.runtime import ENTRY_BITS
 from ratite.cpu.codepage import PAGE, CodePage, PageKey
 from ratite.cpu.exclusive import Exclusive
@@ -109,6 +110,7 @@ class Engine:
         self._constant_space = self.memory.put(bytes(_CONSTANTS), CONSTANT_ALIGNMENT)
         self.memory.keep()
         self.entry_table = HostBuffer(_ENTRY_SIZE << ENTRY_BITS)
+        self.reservations = HostBuffer(4 * RESERVATIONS)
         self.ram_table = HostBuffer(_ROW.size * (_RAM_ROWS + 1))
         self.translator = Translator(self)
         self._relocate = self.function("relocate", None, *[ctypes.c_void_p] * 6)

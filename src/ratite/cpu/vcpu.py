@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ratite import log
 from ratite.bits import mask
 from ratite.codegen.host_x86_64 import MXCSR
+from ratite.codegen.lower import RESERVATION_BITS, RESERVATIONS
 from ratite.codegen.reference import Evaluator, GuestTrap, Leave, evaluator
 from ratite.codegen.runtime import JUMP_PAGES, state_size, tlb_base
 from ratite.codegen.stencil import JUMP_BASE, TLB_ENTRIES, TLB_SIZE, block_of
@@ -165,6 +166,7 @@ class Vcpu:
         for name, value in (
             ("ram_table", engine.ram_table.address),
             ("entry_table", engine.entry_table.address),
+            ("reservations", engine.reservations.address),
             ("clock_gettime", ctypes.cast(clock, ctypes.c_void_p).value or 0),
             ("large_mask", mask(64)),
             ("tlb_dirty", mask(64)),
@@ -562,22 +564,47 @@ class Vcpu:
 
     def amo(self, op: str, va: int, size: int, value: int) -> int:
         """An atomic read-modify-write of an evaluated instruction."""
-        with self.engine.lock:
-            if self.engine.user is None:
-                self._where(va, size, 1)
+        with self.engine.exclusive:
+            self._count_atomic(va, size)
             old = self.load(va, size)
             self.store(va, size, _AMO[op](old, value, 8 * size) & mask(8 * size))
             return old
 
     def cas(self, va: int, size: int, expected: int, new: int) -> int:
         """A compare-and-swap of an evaluated instruction."""
-        with self.engine.lock:
-            if self.engine.user is None:
-                self._where(va, size, 1)
+        with self.engine.exclusive:
+            self._count_atomic(va, size)
             old = self.load(va, size)
             if old == expected:
                 self.store(va, size, new)
             return old
+
+    def load_reserved(self, va: int, size: int) -> int:
+        """A load of an evaluated instruction that makes a reservation."""
+        with self.engine.exclusive:
+            value, s = self.load(va, size), self.state
+            s.reserve_addr, s.reserve_value, s.reserve_version = va, value, self._counter(va, size, 0)[0]
+            return value
+
+    def store_conditional(self, va: int, size: int, new: int) -> int:
+        """A store of an evaluated instruction to the reserved address; 1 if it was done, 0 if the reservation did not hold."""
+        with self.engine.exclusive:
+            counter = self._counter(va, size, 1)
+            if counter[0] != self.state.reserve_version or self.load(va, size) != self.state.reserve_value & mask(8 * size):
+                return 0
+            counter[0] = counter[0] + 1 & mask(32)
+            self.store(va, size, new)
+            return 1
+
+    def _counter(self, va: int, size: int, access: int) -> memoryview:
+        """The number of atomic operations on an address. Raises GuestTrap where the access is not allowed."""
+        place = va if self.engine.user is not None else self.call("ram_host", self._where(va, size, access)[0][0])
+        at = 4 * (place >> RESERVATION_BITS & RESERVATIONS - 1)
+        return self.engine.reservations.view[at : at + 4].cast("I")
+
+    def _count_atomic(self, va: int, size: int) -> None:
+        counter = self._counter(va, size, 1)
+        counter[0] = counter[0] + 1 & mask(32)
 
 
 def _s(v: int, w: int) -> int:
