@@ -368,9 +368,9 @@ class Lowering:
         self.accessed()
         return self(f"extractvalue {{ i{w}, i1 }} {pair}, 0")
 
-    # Reservations. Every atomic operation first counts up a number that belongs to its address; a conditional store does so in one step with
-    # the check that nobody else has since the reservation was made. So it fails after other atomic operations even if memory holds again
-    # what was read there.
+    # Reservations. Every atomic operation first counts up a number that belongs to its address. A conditional store looks whether anybody has
+    # since the reservation was made, and is a compare-and-swap after that: so it fails after other atomic operations also where memory holds
+    # again what was read there. What happens between the look and the swap, a few instructions, is noticed by the value alone.
     def _counter(self, address: str, p: str) -> str:
         """Where the number of atomic operations on a guest address, and its host address, is."""
         n = self(f"lshr i64 {self.reserved_address(address, p)}, {RESERVATION_BITS}")
@@ -400,11 +400,12 @@ class Lowering:
         new, w = self.value(v.args[1]), v.args[1].width
         address = self._address(v.args[0])
         p = self.host_pointer(address, w, write=True)
-        seen = self.get_field("reserve_version")
-        ours = self(f"cmpxchg ptr {self._counter(address, p)}, i32 {seen}, i32 {self(f'add i32 {seen}, 1')} seq_cst seq_cst, align 4")
+        counter = self._counter(address, p)
+        now = self(f"load atomic i32, ptr {counter} seq_cst, align 4")
         holds, out, before = self.new_label(), self.new_label(), self.label
-        self.branch(self(f"extractvalue {{ i32, i1 }} {ours}, 1"), holds, out, True)
+        self.branch(self(f"icmp eq i32 {now}, {self.get_field('reserve_version')}"), holds, out, True)
         self.start(holds)
+        self(f"atomicrmw add ptr {counter}, i32 1 seq_cst, align 4")
         expected = self.get_field("reserve_value")
         if w < 64:
             expected = self(f"trunc i64 {expected} to i{w}")
