@@ -29,6 +29,9 @@ JUMP_PAGES = 7680
 #: Kinds of relocations of placed code (`ratite.cpu.placing`).
 RELOCATE_SYMBOL, RELOCATE_ABSOLUTE, RELOCATE_PAGE64, RELOCATE_PAGE32, RELOCATE_MISS = range(5)
 
+#: What `tlb_insert` gives where there is no RAM; it leaves the address in `device_address`.
+NOT_RAM = 2
+
 _PAGE = -(1 << PAGE_BITS)
 
 
@@ -316,7 +319,7 @@ code:
 """
     else:
         check = " br label %retry\n"
-    reasons = f"[ {Exit.INTERPRET}, %look ], [ {Exit.MISS}, %walk ], [ {Exit.INTERPRET}, %bad ]"
+    reasons = f"[ {Exit.INTERPRET}, %look ], [ {Exit.MISS}, %walk ], [ %exit, %io ]"
     reasons += f", [ {Exit.CODE_WRITE}, %code ]" if write else ""
     return f"""
 define preserve_nonecc void @miss_{name}({signature(w, True)}, ptr %rec) nounwind {{
@@ -341,8 +344,12 @@ filled:
  tail call preserve_nonecc void %again({_arguments(w)})
  ret void
 bad:
- %io = icmp ult i{w} %st, 16
- br i1 %io, label %out, label %fault
+ %notram = icmp ult i{w} %st, 16
+ br i1 %notram, label %io, label %fault
+io:
+ %device = icmp eq i{w} %st, {NOT_RAM}
+ %exit = select i1 %device, i64 {Exit.DEVICE}, i64 {Exit.INTERPRET}
+ br label %out
 fault:
 {pcload}{_ptr("np1", t.at("next_pc"))} store i{w} %pc, ptr %np1
  %cause = sub i{w} %st, 16
@@ -355,6 +362,7 @@ out:
 {_ptr("rs", t.at("reason"))} store i64 %why, ptr %rs
 {_ptr("tv", t.at("trap_value"))} store i64 %va, ptr %tv
 {_ptr("tc", t.at("trap_cause"))} store i64 {int(write)}, ptr %tc
+{_ptr("ar", t.at("access_record"))} store ptr %rec, ptr %ar
  tail call preserve_nonecc void @leave({_arguments(w)})
  ret void
 }}
@@ -449,7 +457,8 @@ put:
  store i64 %di2, ptr %dip
  ret i64 0
 none:
- ret i64 1
+{_ptr("dap", t.at("device_address"))} store i64 %pa, ptr %dap
+ ret i64 {NOT_RAM}
 }}
 define void @tlb_large(ptr %env, i64 %va, i64 %size) nounwind {{
  %neg = sub i64 0, %size

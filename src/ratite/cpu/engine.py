@@ -26,6 +26,7 @@ from ratite.errors import DefinitionError, MemoryAccessError
 from ratite.isa.arch import Arch
 
 if TYPE_CHECKING:
+    from ratite.codegen.reference import Move
     from ratite.cpu.vcpu import Vcpu
     from ratite.memory.ram import RamBlock
     from ratite.memory.space import AddressSpace
@@ -118,6 +119,7 @@ class Engine:
         self._flags: dict[int, HostBuffer] = {}
         self._rows: list[tuple[int, int, int, memoryview]] = []  # host start, host end, pages' flags
         self._writes: dict[int, int] = {}  # stores beside code, by host page
+        self.accesses: dict[int, tuple[Move | None, int]] = {}  # what accesses devices, by the record in its code; and its length
         self.invalidations = 0
         if user is not None:
             from ratite.cpu.faults import catch_faults
@@ -362,6 +364,7 @@ class Engine:
         with self.lock:
             self.memory.clear()
             self.translator.clear()
+            self.accesses.clear()
             self.pages.clear()
             self.by_host.clear()
             self.entry_table.clear()
