@@ -663,7 +663,9 @@ over:
 
 def _placing(arch: Arch) -> str:
     """`relocate` fills in what depends on the place of a piece of code: `to` is where it is written, `at` its address, `table` has `count`
-    relocations, `va` is the guest address of its page, `symbols` the addresses of what it refers to."""
+    relocations, `va` is the guest address of its page, `symbols` the addresses of what it refers to. `enter_places` makes its instructions known
+    in `entries` of their page: `pcs` are their offsets, `places` those of their code from `at`. `enter_published` enters `count` such offsets of a
+    page at `va` in the table of translated entries, `tag` being the host page and context."""
     mask = (1 << arch.word) - 1 if arch.word < 64 else -1
     store32 = " %x32 = trunc i64 %x to i32\n store i32 %x32, ptr %p, align 1\n br label %on\n"
     return f"""
@@ -730,6 +732,58 @@ miss:
  br label %on
 on:
  %i2 = add i64 %i, 24
+ br label %next
+}}
+define void @enter_places(ptr %entries, ptr %pcs, ptr %places, i64 %count, i64 %at) nounwind {{
+entry:
+ br label %next
+next:
+ %i = phi i64 [ 0, %entry ], [ %i2, %one ]
+ %more = icmp ult i64 %i, %count
+ br i1 %more, label %one, label %done
+done:
+ ret void
+one:
+ %pcp = getelementptr i16, ptr %pcs, i64 %i
+ %pc = load i16, ptr %pcp
+ %unit = lshr i16 %pc, 1
+ %n = zext i16 %unit to i64
+ %placep = getelementptr i32, ptr %places, i64 %i
+ %place = load i32, ptr %placep
+ %at32 = trunc i64 %at to i32
+ %code = add i32 %place, %at32
+ %e = getelementptr i32, ptr %entries, i64 %n
+ store i32 %code, ptr %e
+ %i2 = add i64 %i, 1
+ br label %next
+}}
+define void @enter_published(ptr %table, ptr %offsets, i64 %count, ptr %entries, i64 %va, i64 %tag) nounwind {{
+entry:
+ br label %next
+next:
+ %i = phi i64 [ 0, %entry ], [ %i2, %one ]
+ %more = icmp ult i64 %i, %count
+ br i1 %more, label %one, label %done
+done:
+ ret void
+one:
+ %offsetp = getelementptr i16, ptr %offsets, i64 %i
+ %offset16 = load i16, ptr %offsetp
+ %offset = zext i16 %offset16 to i64
+ %unit = lshr i64 %offset, 1
+ %ep = getelementptr i32, ptr %entries, i64 %unit
+ %code32 = load i32, ptr %ep
+ %code = zext i32 %code32 to i64
+ %pc = add i64 %va, %offset
+ %h1 = lshr i64 %pc, 1
+ %h2 = lshr i64 %tag, 7
+ %h3 = add i64 %h1, %h2
+ %h4 = and i64 %h3, {(1 << ENTRY_BITS) - 1}
+ %slot = shl i64 %h4, 5
+{_ptr("to", "%slot", "%table")}{_ptr("tagp", 8, "%to")}{_ptr("codep", 16, "%to")} store i64 %pc, ptr %to
+ store i64 %tag, ptr %tagp
+ store i64 %code, ptr %codep
+ %i2 = add i64 %i, 1
  br label %next
 }}
 """

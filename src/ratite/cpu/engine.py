@@ -17,7 +17,7 @@ from ratite.codegen.codemem import CodeMemory
 from ratite.codegen.elfobj import CONSTANT_ALIGNMENT, CONSTANT_SIZE, Object
 from ratite.codegen.library import Library
 from ratite.codegen.runtime import ENTRY_BITS
-from ratite.cpu.codepage import PAGE, CodePage, PageKey
+from ratite.cpu.codepage import PAGE, CodePage, PageKey, Unit
 from ratite.cpu.hostmem import HostBuffer
 from ratite.cpu.pagestore import PageStore
 from ratite.cpu.regions import Regions
@@ -108,6 +108,8 @@ class Engine:
         self.ram_table = HostBuffer(_ROW.size * (_RAM_ROWS + 1))
         self.translator = Translator(self)
         self._relocate = self.function("relocate", None, *[ctypes.c_void_p] * 6)
+        self._enter_places = self.function("enter_places", None, *[ctypes.c_void_p] * 5)
+        self._enter_published = self.function("enter_published", None, *[ctypes.c_void_p] * 6)
         self.store = PageStore(self)
         self.regions: Regions | None = None
         if tuning.region and user is None:
@@ -165,6 +167,14 @@ class Engine:
         table, count = relocations.buffer_info()
         self._relocate(self.memory.writable(base), base, table, count // 3, page, self.symbol_table.address)
 
+    def enter_unit(self, page: CodePage, unit: Unit, published: array[int]) -> None:
+        """Make code that has been placed known in its page, which has none yet, and offsets of it in the table that native code searches."""
+        pcs, places, table = (a.buffer_info()[0] for a in (unit.pcs, unit.places, page.entries.table))
+        self._enter_places(table, pcs, places, len(unit.pcs), unit.start)
+        page.entries.count = len(unit.pcs)
+        self._enter_published(self.entry_table.address, published.buffer_info()[0], len(published), table, page.base, self._tag(page))
+        page.published.update(published)
+
     def link(self, site: int, to: int) -> None:
         """Let the displacement at host address `site` lead to `to`."""
         self.memory.patch(site, (to - site - 4).to_bytes(4, "little", signed=True))
@@ -218,7 +228,7 @@ class Engine:
             if page is None or key[0] != host_page:  # gone; or the page before, whose last instruction reaches into this one
                 if first < _LONGEST:
                     return True
-            elif any(first - _LONGEST < at < end for at in page.entries):
+            elif page.entries.touched(first - _LONGEST + 1, end):
                 return True
         return False
 
@@ -341,7 +351,7 @@ class Engine:
     def invalidate(self, start: int, size: int) -> None:
         """Forget the translations of guest addresses (user mode)."""
         with self.lock:
-            gone = [k for k in self.pages if k[1] < start + size and start < k[1] + 2 * PAGE]
+            gone = self._pages_in(start, size)
             for key in gone:
                 self.store.keep(self.pages[key])
             if 2 * len(gone) > len(self.pages):  # an execve: less work to enter what is left
@@ -358,6 +368,13 @@ class Engine:
                     self.by_host.pop(key[0], None)
             for vcpu in self.vcpus if gone else ():
                 vcpu.flush()
+
+    def _pages_in(self, start: int, size: int) -> list[PageKey]:
+        """The translated pages of a range of guest addresses, and the one before it, whose last instruction may reach into it."""
+        if self.user is None or size // PAGE > len(self.pages):
+            return [k for k in self.pages if k[1] < start + size and start < k[1] + 2 * PAGE]
+        places = range((start & -PAGE) - PAGE, start + size, PAGE)
+        return [k for k in ((at, at, 0) for at in places) if k in self.pages]
 
     def flush_code(self) -> None:
         """Forget every translation."""

@@ -126,12 +126,10 @@ class PageStore:
         if constants:
             _renumber(unit.relocations, {_CONSTANT + n: engine.symbol_index(c) for n, c in enumerate(constants)})
         engine.relocate(base, unit.relocations, page.base)
-        page.entries = dict(zip(unit.pcs, [base + place for place in unit.places], strict=True))
+        engine.enter_unit(page, unit, array("H", published))
         unit.links, unit.second = list(pending), second
         for place, target in pending:
             page.pending.setdefault(target, []).append(base + place)
-        for offset in array("H", published):
-            engine.publish(page, offset)
         engine.translator.register(unit)
         page.kept = page.known
         self.restored += 1

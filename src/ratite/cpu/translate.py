@@ -69,16 +69,16 @@ class Translator:
 
     def _choose(self, page: CodePage, offset: int, memo: Memo, plan: Plan, missing: list[Missing]) -> None:
         """Follow the code from `offset` and the loops in it. Branches forward out of the straight line wait until they are taken."""
-        have, seen, targets = page.entries, set[int](), [offset]
+        have, seen, targets = page.entries.table, set[int](), [offset]
         short, long, data, limit = memo.short, memo.long, page.data, page.limit
         add_entry, add_offset = plan.entries.append, plan.offsets.append
         while targets:
             at = targets.pop()
-            if at in seen or at in have:
+            if at in seen or have[at >> 1]:
                 continue
             while True:
                 i = at >> 1
-                if i >= limit or at in seen or at in have:
+                if i >= limit or at in seen or have[i]:
                     self._go_on(at, memo, plan, missing)
                     break
                 unit = data[i]
