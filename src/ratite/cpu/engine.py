@@ -167,13 +167,17 @@ class Engine:
         table, count = relocations.buffer_info()
         self._relocate(self.memory.writable(base), base, table, count // 3, page, self.symbol_table.address)
 
-    def enter_unit(self, page: CodePage, unit: Unit, published: array[int]) -> None:
-        """Make code that has been placed known in its page, which has none yet, and offsets of it in the table that native code searches."""
-        pcs, places, table = (a.buffer_info()[0] for a in (unit.pcs, unit.places, page.entries.table))
+    def enter_places(self, page: CodePage, unit: Unit) -> None:
+        """Make the instructions of a unit that has been placed known in its page, which does not have them yet."""
+        table, pcs, places = (a.buffer_info()[0] for a in (page.entries.table, unit.pcs, unit.places))
         self._enter_places(table, pcs, places, len(unit.pcs), unit.start)
-        page.entries.count = len(unit.pcs)
-        self._enter_published(self.entry_table.address, published.buffer_info()[0], len(published), table, page.base, self._tag(page))
-        page.published.update(published)
+        page.entries.count += len(unit.pcs)
+
+    def enter_published(self, page: CodePage, offsets: array[int]) -> None:
+        """Enter the code for many offsets of a page in the table that native code searches."""
+        first, entries = offsets.buffer_info()[0], page.entries.table.buffer_info()[0]
+        self._enter_published(self.entry_table.address, first, len(offsets), entries, page.base, self._tag(page))
+        page.published.update(offsets)
 
     def link(self, site: int, to: int) -> None:
         """Let the displacement at host address `site` lead to `to`."""

@@ -162,13 +162,16 @@ class Translator:
             engine.link(base + place, page.entries[target])
         for place, target in image.pending:
             page.pending.setdefault(target, []).append(base + place)
-        for at, start in image.local.items():
-            page.entries[at] = base + start
+        if len(unit.pcs) == len(image.local):
+            engine.enter_places(page, unit)
+        else:  # a guard and what is behind it: the entry is the guard
+            for at, start in image.local.items():
+                page.entries[at] = base + start
         if page.pending:
             self._link(page, image.local)
-        for at, e in zip(plan.offsets, plan.entries, strict=True):
-            if e[4] == RETURNS and at + e[2] in image.local:  # a return will come here, through the table
-                engine.publish(page, at + e[2])
+        for at in [at + e[2] for at, e in zip(plan.offsets, plan.entries, strict=True) if e[4] == RETURNS]:
+            if at in image.local:  # a return will come here, through the table
+                engine.publish(page, at)
         self.register(unit)
         self.instructions += len(image.local)
         if log.enabled("in_asm") or log.enabled("out_asm") or log.enabled("op"):
