@@ -30,6 +30,9 @@ JUMP_PAGES = 7680
 #: Kinds of relocations of placed code (`ratite.cpu.placing`).
 RELOCATE_SYMBOL, RELOCATE_ABSOLUTE, RELOCATE_PAGE64, RELOCATE_PAGE32, RELOCATE_MISS = range(5)
 
+#: What `tlb_insert` gives where there is no RAM; it leaves the address in `device_address`.
+NOT_RAM = 2
+
 _PAGE = -(1 << PAGE_BITS)
 
 
@@ -323,7 +326,7 @@ code:
 """
     else:
         check = " br label %retry\n"
-    reasons = f"[ {Exit.INTERPRET}, %look ], [ {Exit.MISS}, %walk ], [ {Exit.INTERPRET}, %bad ]"
+    reasons = f"[ {Exit.INTERPRET}, %look ], [ {Exit.MISS}, %walk ], [ %exit, %io ]"
     reasons += f", [ {Exit.CODE_WRITE}, %code ]" if write else ""
     return f"""
 define preserve_nonecc void @miss_{name}({signature(w, True)}, ptr %rec) nounwind {{
@@ -348,8 +351,12 @@ filled:
  tail call preserve_nonecc void %again({_arguments(w)})
  ret void
 bad:
- %io = icmp ult i{w} %st, 16
- br i1 %io, label %out, label %fault
+ %notram = icmp ult i{w} %st, 16
+ br i1 %notram, label %io, label %fault
+io:
+ %device = icmp eq i{w} %st, {NOT_RAM}
+ %exit = select i1 %device, i64 {Exit.DEVICE}, i64 {Exit.INTERPRET}
+ br label %out
 fault:
 {pcload}{_ptr("np1", t.at("next_pc"))} store i{w} %pc, ptr %np1
  %cause = sub i{w} %st, 16
@@ -362,6 +369,7 @@ out:
 {_ptr("rs", t.at("reason"))} store i64 %why, ptr %rs
 {_ptr("tv", t.at("trap_value"))} store i64 %va, ptr %tv
 {_ptr("tc", t.at("trap_cause"))} store i64 {int(write)}, ptr %tc
+{_ptr("ar", t.at("access_record"))} store ptr %rec, ptr %ar
  tail call preserve_nonecc void @leave({_arguments(w)})
  ret void
 }}
@@ -456,7 +464,8 @@ put:
  store i64 %di2, ptr %dip
  ret i64 0
 none:
- ret i64 1
+{_ptr("dap", t.at("device_address"))} store i64 %pa, ptr %dap
+ ret i64 {NOT_RAM}
 }}
 define void @tlb_large(ptr %env, i64 %va, i64 %size) nounwind {{
  %neg = sub i64 0, %size
@@ -661,7 +670,10 @@ over:
 
 def _placing(arch: Arch) -> str:
     """`relocate` fills in what depends on the place of a piece of code: `to` is where it is written, `at` its address, `table` has `count`
-    relocations, `va` is the guest address of its page, `symbols` the addresses of what it refers to."""
+    relocations, `va` is the guest address of its page, `symbols` the addresses of what it refers to. `enter_places` makes its instructions known
+    in `entries` of their page: `pcs` are their offsets, `places` those of their code from `at`. `write_entry` changes an entry of the table of
+    translated entries so that who reads it meanwhile takes it for what it was or is, and `enter_published` enters `count` such offsets of a
+    page at `va` in the table of translated entries, `tag` being the host page and context."""
     mask = (1 << arch.word) - 1 if arch.word < 64 else -1
     store32 = " %x32 = trunc i64 %x to i32\n store i32 %x32, ptr %p, align 1\n br label %on\n"
     return f"""
@@ -728,6 +740,67 @@ miss:
  br label %on
 on:
  %i2 = add i64 %i, 24
+ br label %next
+}}
+define void @enter_places(ptr %entries, ptr %pcs, ptr %places, i64 %count, i64 %at) nounwind {{
+entry:
+ br label %next
+next:
+ %i = phi i64 [ 0, %entry ], [ %i2, %one ]
+ %more = icmp ult i64 %i, %count
+ br i1 %more, label %one, label %done
+done:
+ ret void
+one:
+ %pcp = getelementptr i16, ptr %pcs, i64 %i
+ %pc = load i16, ptr %pcp
+ %unit = lshr i16 %pc, 1
+ %n = zext i16 %unit to i64
+ %placep = getelementptr i32, ptr %places, i64 %i
+ %place = load i32, ptr %placep
+ %at32 = trunc i64 %at to i32
+ %code = add i32 %place, %at32
+ %e = getelementptr i32, ptr %entries, i64 %n
+ store i32 %code, ptr %e
+ %i2 = add i64 %i, 1
+ br label %next
+}}
+define void @write_entry(ptr %e, i64 %pc, i64 %tag, i64 %code) nounwind {{
+{_ptr("numberp", 24, "%e")}{_ptr("tagp", 8, "%e")}{_ptr("codep", 16, "%e")} %number = load i64, ptr %numberp
+ %odd = add i64 %number, 1
+ %even = add i64 %number, 2
+ store atomic i64 %odd, ptr %numberp release, align 8
+ store atomic i64 %pc, ptr %e release, align 8
+ store atomic i64 %tag, ptr %tagp release, align 8
+ store atomic i64 %code, ptr %codep release, align 8
+ store atomic i64 %even, ptr %numberp release, align 8
+ ret void
+}}
+define void @enter_published(ptr %table, ptr %offsets, i64 %count, ptr %entries, i64 %va, i64 %tag) nounwind {{
+entry:
+ br label %next
+next:
+ %i = phi i64 [ 0, %entry ], [ %i2, %one ]
+ %more = icmp ult i64 %i, %count
+ br i1 %more, label %one, label %done
+done:
+ ret void
+one:
+ %offsetp = getelementptr i16, ptr %offsets, i64 %i
+ %offset16 = load i16, ptr %offsetp
+ %offset = zext i16 %offset16 to i64
+ %unit = lshr i64 %offset, 1
+ %ep = getelementptr i32, ptr %entries, i64 %unit
+ %code32 = load i32, ptr %ep
+ %code = zext i32 %code32 to i64
+ %pc = add i64 %va, %offset
+ %h1 = lshr i64 %pc, 1
+ %h2 = lshr i64 %tag, 7
+ %h3 = add i64 %h1, %h2
+ %h4 = and i64 %h3, {(1 << ENTRY_BITS) - 1}
+ %slot = shl i64 %h4, 5
+{_ptr("to", "%slot", "%table")} call void @write_entry(ptr %to, i64 %pc, i64 %tag, i64 %code)
+ %i2 = add i64 %i, 1
  br label %next
 }}
 """

@@ -29,6 +29,9 @@ ZERO, MEMORY = -1, -2  #: register classes beside the numbers of pinned register
 # What is filled in when code is placed.
 TAKEN, STUB, MISS_LOAD, MISS_STORE, ADDRESS64, ADDRESS32, FIXED, CONSTANT = range(8)
 
+#: The native helpers behind the two kinds of misses.
+MISS_HANDLERS = {MISS_LOAD: "miss_load", MISS_STORE: "miss_store"}
+
 #: Size of a jump cache in entries of 16 bytes {guest address, host address}, and of a translation cache in entries of 32 bytes.
 JUMP_ENTRIES = 4096
 TLB_ENTRIES = 1024

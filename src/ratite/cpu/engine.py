@@ -18,7 +18,7 @@ from ratite.codegen.elfobj import CONSTANT_ALIGNMENT, CONSTANT_SIZE, Object
 from ratite.codegen.library import Library
 from ratite.codegen.lower import RESERVATIONS
 from ratite.codegen.runtime import ENTRY_BITS
-from ratite.cpu.codepage import PAGE, CodePage, PageKey
+from ratite.cpu.codepage import PAGE, CodePage, PageKey, Unit
 from ratite.cpu.exclusive import Exclusive
 from ratite.cpu.hostmem import HostBuffer
 from ratite.cpu.pagestore import PageStore
@@ -28,13 +28,12 @@ from ratite.errors import DefinitionError, MemoryAccessError
 from ratite.isa.arch import Arch
 
 if TYPE_CHECKING:
+    from ratite.codegen.reference import Move
     from ratite.cpu.vcpu import Vcpu
     from ratite.memory.ram import RamBlock
     from ratite.memory.space import AddressSpace
 
-_ENTRY, _NUMBER = struct.Struct("<QQQ"), struct.Struct("<Q")
-_ENTRY_SIZE = _ENTRY.size + _NUMBER.size
-_MASK64 = (1 << 64) - 1
+_ENTRY = struct.Struct("<QQQQ")
 _ROW = struct.Struct("<QQqQQ")
 #: Most RAM regions of a machine.
 _RAM_ROWS = 63
@@ -67,7 +66,7 @@ class UserMemory(Protocol):
 
 def _slot(pc: int, tag: int) -> int:
     """Where in the table of entries code for an address is."""
-    return (((pc >> 1) + (tag >> 7)) & ((1 << ENTRY_BITS) - 1)) * _ENTRY_SIZE
+    return (((pc >> 1) + (tag >> 7)) & ((1 << ENTRY_BITS) - 1)) * _ENTRY.size
 
 
 def _thunk(address: int) -> bytes:
@@ -109,11 +108,14 @@ class Engine:
         self._constants = 0
         self._constant_space = self.memory.put(bytes(_CONSTANTS), CONSTANT_ALIGNMENT)
         self.memory.keep()
-        self.entry_table = HostBuffer(_ENTRY_SIZE << ENTRY_BITS)
+        self.entry_table = HostBuffer(_ENTRY.size << ENTRY_BITS)
         self.reservations = HostBuffer(4 * RESERVATIONS)
         self.ram_table = HostBuffer(_ROW.size * (_RAM_ROWS + 1))
         self.translator = Translator(self)
         self._relocate = self.function("relocate", None, *[ctypes.c_void_p] * 6)
+        self._enter_places = self.function("enter_places", None, *[ctypes.c_void_p] * 5)
+        self._write_entry = self.function("write_entry", None, ctypes.c_void_p, *[ctypes.c_uint64] * 3)
+        self._enter_published = self.function("enter_published", None, *[ctypes.c_void_p] * 6)
         self.store = PageStore(self)
         self.regions: Regions | None = None
         if tuning.region and user is None:
@@ -124,6 +126,7 @@ class Engine:
         self._flags: dict[int, HostBuffer] = {}
         self._rows: list[tuple[int, int, int, memoryview]] = []  # host start, host end, pages' flags
         self._writes: dict[int, int] = {}  # stores beside code, by host page
+        self.accesses: dict[int, tuple[Move | None, int]] = {}  # what accesses devices, by the record in its code; and its length
         self.invalidations = 0
         if user is not None:
             from ratite.cpu.faults import catch_faults
@@ -168,6 +171,18 @@ class Engine:
         """Fill in what depends on the address of code that lies at `base` and belongs to a guest page."""
         table, count = relocations.buffer_info()
         self._relocate(self.memory.writable(base), base, table, count // 3, page, self.symbol_table.address)
+
+    def enter_places(self, page: CodePage, unit: Unit) -> None:
+        """Make the instructions of a unit that has been placed known in its page, which does not have them yet."""
+        table, pcs, places = (a.buffer_info()[0] for a in (page.entries.table, unit.pcs, unit.places))
+        self._enter_places(table, pcs, places, len(unit.pcs), unit.start)
+        page.entries.count += len(unit.pcs)
+
+    def enter_published(self, page: CodePage, offsets: array[int]) -> None:
+        """Enter the code for many offsets of a page in the table that native code searches."""
+        first, entries = offsets.buffer_info()[0], page.entries.table.buffer_info()[0]
+        self._enter_published(self.entry_table.address, first, len(offsets), entries, page.base, self._tag(page))
+        page.published.update(offsets)
 
     def link(self, site: int, to: int) -> None:
         """Let the displacement at host address `site` lead to `to`."""
@@ -227,7 +242,7 @@ class Engine:
             if page is None or key[0] != host_page:  # gone; or the page before, whose last instruction reaches into this one
                 if first < _LONGEST:
                     return True
-            elif any(first - _LONGEST < at < end for at in page.entries):
+            elif page.entries.touched(first - _LONGEST + 1, end):
                 return True
         return False
 
@@ -260,15 +275,8 @@ class Engine:
         """Enter the code for an offset of a page in the table that native code searches."""
         page.published.add(offset)
         pc, tag = page.base + offset, self._tag(page)
-        self._write_entry(_slot(pc, tag), pc, tag, page.regions.get(offset) or page.entries[offset])
+        self._write_entry(self.entry_table.address + _slot(pc, tag), pc, tag, page.regions.get(offset) or page.entries[offset])
 
-    def _write_entry(self, at: int, pc: int, tag: int, code: int) -> None:
-        """Change an entry so that native code, which may read it meanwhile, takes it for valid before or after: its number is odd between."""
-        view = self.entry_table.view
-        number = _NUMBER.unpack_from(view, at + _ENTRY.size)[0]
-        _NUMBER.pack_into(view, at + _ENTRY.size, number + 1)
-        _ENTRY.pack_into(view, at, pc, tag, code)
-        _NUMBER.pack_into(view, at + _ENTRY.size, number + 2 & _MASK64)
 
     def _tag(self, page: CodePage) -> int:
         return 0 if self.space is None else page.key[0] | page.key[2]
@@ -353,12 +361,12 @@ class Engine:
             pc = page.base + offset
             at = _slot(pc, tag)
             if _ENTRY.unpack_from(self.entry_table.view, at)[:2] == (pc, tag):
-                self._write_entry(at, 1, 0, 0)
+                self._write_entry(self.entry_table.address + at, 1, 0, 0)
 
     def invalidate(self, start: int, size: int) -> None:
         """Forget the translations of guest addresses (user mode)."""
         with self.lock:
-            gone = [k for k in self.pages if k[1] < start + size and start < k[1] + 2 * PAGE]
+            gone = self._pages_in(start, size)
             if gone:
                 self._forget(gone)
 
@@ -380,11 +388,21 @@ class Engine:
                     self.by_host.pop(key[0], None)
             self._flush_vcpus()
 
+    def _pages_in(self, start: int, size: int) -> list[PageKey]:
+        """The translated pages of a range of guest addresses, and the one before it, whose last instruction may reach into it."""
+        if self.user is None or size // PAGE > len(self.pages):
+            return [k for k in self.pages if k[1] < start + size and start < k[1] + 2 * PAGE]
+        places = range((start & -PAGE) - PAGE, start + size, PAGE)
+        return [k for k in ((at, at, 0) for at in places) if k in self.pages]
+
     def flush_code(self) -> None:
         """Forget every translation."""
         with self.exclusive:
             self.memory.clear()
             self.translator.clear()
+            self.accesses.clear()
+            for vcpu in self.vcpus:
+                vcpu.state.access_record = 0  # whose access waits to be done here
             self.pages.clear()
             self.by_host.clear()
             self.entry_table.clear()

@@ -12,15 +12,15 @@ from ratite import log
 from ratite.bits import mask
 from ratite.codegen.host_x86_64 import MXCSR
 from ratite.codegen.lower import RESERVATION_BITS, RESERVATIONS
-from ratite.codegen.reference import Evaluator, GuestTrap, Leave, evaluator
+from ratite.codegen.reference import Evaluator, GuestTrap, Leave, Move, evaluator, move_of
 from ratite.codegen.runtime import JUMP_PAGES, state_size, tlb_base
-from ratite.codegen.stencil import JUMP_BASE, TLB_ENTRIES, TLB_SIZE, block_of
+from ratite.codegen.stencil import JUMP_BASE, TLB_ENTRIES, TLB_SIZE, Form, block_of
 from ratite.cpu.codepage import PAGE
 from ratite.cpu.engine import Engine
 from ratite.cpu.hostmem import HostBuffer
 from ratite.errors import MemoryAccessError
 from ratite.isa.arch import Exit
-from ratite.isa.dsl import RegFile
+from ratite.isa.dsl import Insn, RegFile
 from ratite.isa.dsl.state import ISA_BASE, Slot
 
 #: Distance of the state pointer from the start of its memory.
@@ -147,7 +147,8 @@ class Vcpu:
         self._natives: dict[str, Callable[..., int]] = {}
         self._evaluators: dict[Any, Evaluator] = {}
         self._decoded: dict[tuple[int, int], tuple[Evaluator, list[int]]] = {}
-        self._reason = self._word("reason")
+        self._reason, self._next_pc, self._trap_cause = self._word("reason"), self._word("next_pc"), self._word("trap_cause")
+        self._access_record, self._device_address = self._word("access_record"), self._word("device_address")
         self.hooks: dict[int, Callable[[Vcpu], Event | None]] = {}
         self.exits = [0] * 16
         self.native = False  # running machine code now
@@ -275,6 +276,8 @@ class Vcpu:
 
     def _look_after(self, reason: int) -> Event | None:
         """What native code left to Python and others must not do at the same time."""
+        if reason == Exit.DEVICE:
+            return self._device()
         if reason == Exit.TRANSLATE:
             return self._translate()
         if reason == Exit.INTERPRET:
@@ -419,6 +422,40 @@ class Vcpu:
         # The store itself is done here: it may lie in that very page, whose translation would protect it again.
         return self._interpret()
 
+    # --- devices --------------------------------------------------------------------------------------------------------------------
+    def _device(self) -> Event | None:
+        """The load or store at next_pc is an access to a device, or to nothing. The page walk has found its address."""
+        words = self.words
+        engine = self.engine
+        found = engine.accesses.get(words[self._access_record]) or self._learn_access()
+        move, length = found
+        address = words[self._device_address]
+        space = engine.space
+        if move is None or space is None or (address & (PAGE - 1)) + move.size > PAGE:
+            return self._interpret()
+        try:
+            with engine.lock:
+                if move.take is not None:
+                    move.take(self, space.read(address, move.size))
+                elif move.give is not None:
+                    space.write(address, move.size, move.give(self))
+        except MemoryAccessError:
+            return self.trap(engine.arch.access_faults[words[self._trap_cause]], int(self.state.trap_value) & self._mask)
+        words[self._next_pc] = (words[self._next_pc] + length) & self._mask
+        return None
+
+    def _learn_access(self) -> tuple[Move | None, int]:
+        """Take the instruction at next_pc apart, and remember that for the next time that its machine code leaves."""
+        arch = self.engine.arch
+        word, length = self.fetch(self.state.pc)
+        insn = arch.decoder.decode(word, length) or arch.illegal
+        form, operands = self._form(insn, word)
+        found = move_of(block_of(insn, arch, form), insn, arch.layout, operands), length
+        record = self.words[self._access_record]
+        if record:  # else its code is gone
+            self.engine.accesses[record] = found
+        return found
+
     # --- the reference evaluator --------------------------------------------------------------------------------------------------------
     def fetch(self, pc: int) -> tuple[int, int]:
         """The instruction word at `pc` and its length in bytes. Raises GuestTrap where it can not be fetched."""
@@ -443,15 +480,19 @@ class Vcpu:
     def _decode(self, word: int, length: int) -> tuple[Evaluator, list[int]]:
         arch = self.engine.arch
         insn = arch.decoder.decode(word, length) or arch.illegal
-        static_of, reg_of, imm_of = insn.getters
-        form = self.engine.translator.memos[int(self.state.context_index)].form_of(insn, tuple(int(g(word)) for g in static_of))
+        form, operands = self._form(insn, word)
         evaluate = self._evaluators.get(form)
         if evaluate is None:
             evaluate = self._evaluators[form] = evaluator(block_of(insn, arch, form), insn, arch.layout)
-        operands = [g(word) for g in reg_of] + [g(word) for g in imm_of]
         if not insn.text.privileged:
             self._decoded[word, length] = evaluate, operands
         return evaluate, operands
+
+    def _form(self, insn: Insn, word: int) -> tuple[Form, list[int]]:
+        """The form of an instruction word in the present context, and its registers and immediates."""
+        static_of, reg_of, imm_of = insn.getters
+        memo = self.engine.translator.memos[int(self.state.context_index)]
+        return memo.form_of(insn, tuple(int(g(word)) for g in static_of)), [g(word) for g in (*reg_of, *imm_of)]
 
     def _interpret(self) -> Event | None:
         """Run the instruction at next_pc in the reference evaluator."""

@@ -24,6 +24,7 @@ class Exit:
     STRADDLE = 10  #: an instruction across two pages whose second page may have changed
     MISS = 11  #: a traced access found no translation: trap_value is its guest address, trap_cause whether it writes
     POLL = 12  #: traced: there may be an interrupt
+    DEVICE = 13  #: an access to what is not RAM, at device_address; access_record tells instructions apart
 
 
 @dataclass
