@@ -208,6 +208,10 @@ class Emulation:
             close()
         self.loop.close()
         if self.engine is not None:
+            if log.enabled("stats"):
+                from ratite.cpu import statistics
+
+                log.write("stats", statistics.listing(statistics.read(self.engine)))
             self.engine.save()
 
 

@@ -39,6 +39,7 @@ class CodeMemory:
         self._to_writable = _address(self._writable) - self.base
         self.used = 0
         self.floor = 0
+        self._before = 0  # the most that was used before a `clear`
 
     def put(self, code: bytes | bytearray, alignment: int = 16) -> int:
         """Append code and return its address; MemoryError when it does not fit."""
@@ -74,7 +75,13 @@ class CodeMemory:
 
     def clear(self) -> None:
         """Forget everything put after `keep`."""
+        self._before = self.peak
         self.used = self.floor
+
+    @property
+    def peak(self) -> int:
+        """The most bytes that have been used at a time."""
+        return max(self._before, self.used)
 
     def load(self, obj: Object, symbols: dict[str, int]) -> dict[str, int]:
         """Place an object's sections, resolve its relocations with `symbols`, and return the addresses of its functions."""

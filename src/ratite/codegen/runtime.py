@@ -65,6 +65,12 @@ def _ptr(name: str, offset: int | str, base: str = "%env") -> str:
     return f" %{name} = getelementptr i8, ptr {base}, i64 {offset}\n"
 
 
+def _count(arch: Arch, name: str) -> str:
+    """Add one to a counter of the state; for what is rare."""
+    where = _ptr(f"c_{name}", arch.layout.slots[name].offset)
+    return where + f" %n_{name} = load i64, ptr %c_{name}\n %m_{name} = add i64 %n_{name}, 1\n store i64 %m_{name}, ptr %c_{name}\n"
+
+
 def _traced(arch: Arch, yes: str, no: str) -> str:
     """Go to label `yes` when Python logs page walks and traps, else to `no`."""
     offset = arch.layout.slots["traced"].offset
@@ -81,6 +87,7 @@ def _entering(arch: Arch) -> str:
     return f"""
 define void @enter(ptr %env) nounwind {{
 {load}{_ptr("ctl", t.at("mxcsr"))}{_ptr("own", t.at("host_mxcsr"))}{_ptr("tl", t.at("tlb"))} %tlb = load ptr, ptr %tl
+{_ptr("rsn", t.at("reason"))} store i64 0, ptr %rsn
  call void @llvm.x86.sse.stmxcsr(ptr %own)
  call void @llvm.x86.sse.ldmxcsr(ptr %ctl)
  call preserve_nonecc void @begin({_arguments(w)})
@@ -203,7 +210,7 @@ table:
 """
     return f"""
 define ptr @find_entry(ptr %env, i64 %pc) nounwind {{
-{where}{_ptr("htp", t.at("entry_table"))} %ht = load ptr, ptr %htp
+{_count(arch, "jump_misses")}{where}{_ptr("htp", t.at("entry_table"))} %ht = load ptr, ptr %htp
  %h1 = lshr i64 %pc, 1
  %h2 = lshr i64 %key, 7
  %h3 = add i64 %h1, %h2
@@ -392,7 +399,7 @@ none:
 }}
 define i64 @tlb_insert(ptr %env, i64 %va, i64 %pa, i64 %perms) nounwind {{
 entry:
-{region} %exec = and i64 %perms, 4
+{region}{_count(arch, "tlb_fills")} %exec = and i64 %perms, 4
  %isx = icmp ne i64 %exec, 0
 {_ptr("mip", t.at("mmu_index"))}{_ptr("cip", t.at("context_index"))} %mi = load i64, ptr %mip
  %ci = load i64, ptr %cip
@@ -524,7 +531,7 @@ def _flushing(arch: Arch) -> str:
     return f"""
 declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)
 define void @tlb_flush(ptr %env) nounwind {{
-{_ptr("dp", t.at("tlb_dirty"))} %d = load i64, ptr %dp
+{_count(arch, "tlb_flushes")}{_ptr("dp", t.at("tlb_dirty"))} %d = load i64, ptr %dp
  store i64 0, ptr %dp
 {_ptr("lm", t.at("large_mask"))} store i64 -1, ptr %lm
 {_ptr("jp", JUMP_PAGES)} call void @llvm.memset.p0.i64(ptr %jp, i8 0, i64 512, i1 false)

@@ -119,6 +119,8 @@ class Engine:
         self._rows: list[tuple[int, int, int, memoryview]] = []  # host start, host end, pages' flags
         self._writes: dict[int, int] = {}  # stores beside code, by host page
         self.invalidations = 0
+        self.code_flushes = 0
+        self.translation_ns = 0  # nanoseconds in which Python looked for, restored or made translations
         if user is not None:
             from ratite.cpu.faults import catch_faults
 
@@ -339,6 +341,7 @@ class Engine:
     def invalidate(self, start: int, size: int) -> None:
         """Forget the translations of guest addresses (user mode)."""
         with self.lock:
+            self.invalidations += 1
             gone = [k for k in self.pages if k[1] < start + size and start < k[1] + 2 * PAGE]
             for key in gone:
                 self.store.keep(self.pages[key])
@@ -360,6 +363,7 @@ class Engine:
     def flush_code(self) -> None:
         """Forget every translation."""
         with self.lock:
+            self.code_flushes += 1
             self.memory.clear()
             self.translator.clear()
             self.pages.clear()

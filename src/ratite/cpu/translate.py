@@ -27,6 +27,7 @@ class Translator:
         self.memos = [Memo(engine, n) for n in range(engine.arch.contexts)]
         self.units: list[Unit] = []
         self._starts: list[int] = []
+        self.placed = 0  # units, those of earlier runs included
         self.instructions = 0
         self.compiled = 0
 
@@ -42,6 +43,7 @@ class Translator:
 
     def register(self, unit: Unit) -> None:
         """Take note of a unit that has been placed."""
+        self.placed += 1
         self.units.append(unit)
         self._starts.append(unit.start)
         unit.page.units.append(unit)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -364,11 +365,11 @@ class Vcpu:
         return (self.words[at + 3] + page) & mask(64), page, context
 
     def _translate(self) -> Event | None:
-        pc = self.state.pc
+        pc, begin = self.state.pc, time.monotonic_ns()
         self.engine.current = self
-        if self.engine.entry(self, pc):
-            return None
-        return self._fetch_failed(pc)
+        found = self.engine.entry(self, pc)
+        self.engine.translation_ns += time.monotonic_ns() - begin
+        return None if found else self._fetch_failed(pc)
 
     def _fetch_failed(self, pc: int) -> Event | None:
         """Nothing can be fetched at `pc`: RAM that the walk refuses, or a device."""

@@ -25,6 +25,11 @@ class Exit:
     MISS = 11  #: a traced access found no translation: trap_value is its guest address, trap_cause whether it writes
     POLL = 12  #: traced: there may be an interrupt
 
+    @classmethod
+    def names(cls) -> dict[int, str]:
+        """Every reason with its name."""
+        return {value: name for name, value in vars(cls).items() if isinstance(value, int)}
+
 
 @dataclass
 class Arch:

@@ -84,6 +84,9 @@ ENGINE_FIELDS: dict[str, tuple[int, int, str]] = {
     "fault_pc": (304, 64, "host address of the instruction at which user-mode code faulted"),
     "stack_pointer": (312, 64, "host stack pointer at the entry of every stencil"),
     "traced": (320, 64, "not zero: page walks and traps are Python's to do, which logs them"),
+    "tlb_fills": (400, 64, "how often a translation was put into a translation cache"),
+    "tlb_flushes": (408, 64, "how often all translation caches were emptied"),
+    "jump_misses": (416, 64, "how often a jump cache did not have an address"),
 }
 
 
