@@ -95,9 +95,17 @@ class Emulation:
             cpu_config = parse_cpu(self.config.cpu or f"rv{xlen}", xlen)
             builtin = choose_firmware(machine)[1] and machine.flash(0) is None
             self.cpu_config = cpu_config.for_firmware() if builtin else cpu_config
-            tuning = Tuning(region=self.config.regions, cache=self.config.disk_cache)
+            tuning = Tuning(region=self.config.regions, cache=self.config.disk_cache, perf=self.config.perf_map)
             self.engine = Engine(make_arch(self.cpu_config), machine.memory, lock=self.lock, tuning=tuning)
+            if self.config.perf_map:
+                self._name_code(self.engine)
         return RiscvHart(self.engine, self.cpu_config, number, self.clock, self.lock)
+
+    def _name_code(self, engine: Engine) -> None:
+        from ratite.cpu.perfmap import PerfMap
+        from ratite.profiling.symbols import first_of, load
+
+        engine.perf_map = PerfMap(engine, first_of([load(path).find for path in self.config.symbols]))
 
     def _build(self) -> Machine:
         c = self.config

@@ -66,6 +66,10 @@ class SystemConfig:
         """Hot loops are compiled as a whole."""
         self.disk_cache = True
         """Stencils and translations are kept in the user's cache folder."""
+        self.perf_map = False
+        """Names of generated code are written for Linux perf."""
+        self.symbols: list[str] = []
+        """Files that name guest code."""
         self.name = ""
         self.pid_file = ""
 
@@ -266,6 +270,8 @@ OPTIONS = OptionTable("[options] [disk image]", {
         Option("-d", "ITEM[,ITEM...]", "log these items; 'help' lists them", _log),
         Option("-D", "FILE", "log into FILE in place of standard error", store("log_file")),
         Option("-singlestep", "", "run guest code in the reference evaluator (slow)", switch("single_step")),
+        Option("-perfmap", "", "name generated code in /tmp/perf-PID.map, for Linux perf", switch("perf_map")),
+        Option("-symbols", "FILE", "names for guest code: ELF file, System.map or kallsyms", append("symbols")),
         Option("-pidfile", "FILE", "write the process number into FILE", store("pid_file")),
         Option("-no-user-config", "", "accepted: there is no configuration file of the user's", accept()),
     ],

@@ -21,10 +21,12 @@ _MAP_32BIT = 0x40
 
 
 class CodeMemory:
-    """A bump allocator of executable memory. `base` is the executable address of byte 0; writes go through `view`."""
+    """A bump allocator of executable memory. `base` is the executable address of byte 0; writes go through `view`. single: one mapping for
+    both, which forks copy.
+    """
 
-    def __init__(self, size: int, forks: bool = False) -> None:
-        take = _map_once if forks else _map_twice
+    def __init__(self, size: int, single: bool = False) -> None:
+        take = _map_once if single else _map_twice
         try:
             self._writable, self._executable = take(size)
         except OSError:

@@ -7,9 +7,11 @@ import os
 import struct
 import threading
 from array import array
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ratite import log
@@ -26,6 +28,7 @@ from ratite.errors import DefinitionError, MemoryAccessError
 from ratite.isa.arch import Arch
 
 if TYPE_CHECKING:
+    from ratite.cpu.perfmap import PerfMap
     from ratite.cpu.vcpu import Vcpu
     from ratite.memory.ram import RamBlock
     from ratite.memory.space import AddressSpace
@@ -73,10 +76,13 @@ def _thunk(address: int) -> bytes:
 
 @dataclass(frozen=True)
 class Tuning:
-    """How an engine works. region: hot loops are compiled as a whole. cache: stencils and translations are kept on disk."""
+    """How an engine works. region: hot loops are compiled as a whole. cache: stencils and translations are kept on disk. perf: code memory is one
+    anonymous mapping, because Linux perf looks nowhere else for code that has no file.
+    """
 
     region: bool = False
     cache: bool = True
+    perf: bool = False
 
 
 class Engine:
@@ -94,7 +100,7 @@ class Engine:
         self.lock: AbstractContextManager[Any] = lock or threading.RLock()
         tuning = tuning or Tuning()
         self.library = Library(arch, persistent=tuning.cache)
-        self.memory = CodeMemory(code_size, forks=user is not None)
+        self.memory = CodeMemory(code_size, single=user is not None or tuning.perf)
         self.symbols = self._load_runtime()
         self._numbers: dict[str | bytes, int] = {}
         self.symbol_table = HostBuffer(8 * _SYMBOLS)
@@ -103,6 +109,7 @@ class Engine:
         self._constants = 0
         self._constant_space = self.memory.put(bytes(_CONSTANTS), CONSTANT_ALIGNMENT)
         self.memory.keep()
+        self.perf_map: PerfMap | None = None
         self.entry_table = HostBuffer(_ENTRY.size << ENTRY_BITS)
         self.ram_table = HostBuffer(_ROW.size * (_RAM_ROWS + 1))
         self.translator = Translator(self)
@@ -172,6 +179,11 @@ class Engine:
     def function(self, name: str, result: type | None, *params: type) -> Callable[..., int]:
         """A native function as a Python callable."""
         return ctypes.CFUNCTYPE(result, *params)(self.symbols[name])
+
+    def helper_ranges(self) -> list[tuple[int, int, str]]:
+        """Where the native helpers are: address, size, name."""
+        ends = sorted([*self.symbols.values(), self._constant_space])
+        return [(start, ends[bisect_right(ends, start)] - start, name) for name, start in sorted(self.symbols.items(), key=itemgetter(1))]
 
     # --- the memory map -----------------------------------------------------------------------------------------------------------
     def _map_changed(self) -> None:
@@ -373,15 +385,19 @@ class Engine:
                 flags[:] = bytes(len(flags))
             for vcpu in self.vcpus:
                 vcpu.flush()
+            if self.perf_map is not None:
+                self.perf_map.restart()
 
     @contextmanager
     def quiet(self) -> Iterator[None]:
         """Nothing is being translated meanwhile: for fork. What is known so far is the parent's to keep."""
         with self.lock:
-            parent = os.getpid()
+            parent, names = os.getpid(), "" if self.perf_map is None else self.perf_map.path
             yield
             if os.getpid() != parent:
                 self.store.forget()
+                if self.perf_map is not None:
+                    self.perf_map.forked(names)
 
     def save(self) -> None:
         """Write newly compiled stencils to disk."""

@@ -47,6 +47,8 @@ class Translator:
         self.units.append(unit)
         self._starts.append(unit.start)
         unit.page.units.append(unit)
+        if self.engine.perf_map is not None:
+            self.engine.perf_map.add(unit)
 
     # --- choosing the instructions ------------------------------------------------------------------------------------------------
     def translate(self, page: CodePage, offset: int) -> int:
