@@ -41,7 +41,7 @@ LAYERS: dict[str, set[str]] = {
     "net": {"chardev"},
     "hw": {"memory", "chardev", "block", "net"},
     "boards": {"hw", "memory", "isa", "cpu"},
-    "profiling": set(),
+    "profiling": {"cpu"},
     "user": {"cpu", "isa", "isa.arch", "profiling"},
     "fetch": set(),
     "guests": set(),

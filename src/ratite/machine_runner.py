@@ -97,15 +97,20 @@ class Emulation:
             self.cpu_config = cpu_config.for_firmware() if builtin else cpu_config
             tuning = Tuning(region=self.config.regions, cache=self.config.disk_cache, perf=self.config.perf_map)
             self.engine = Engine(make_arch(self.cpu_config), machine.memory, lock=self.lock, tuning=tuning)
-            if self.config.perf_map:
-                self._name_code(self.engine)
+            self._observe(self.engine)
         return RiscvHart(self.engine, self.cpu_config, number, self.clock, self.lock)
 
-    def _name_code(self, engine: Engine) -> None:
-        from ratite.cpu.perfmap import PerfMap
-        from ratite.profiling.symbols import first_of, load
+    def _observe(self, engine: Engine) -> None:
+        """Have names or samples of what the engine does written, where they are asked for."""
+        if self.config.perf_map:
+            from ratite.cpu.perfmap import PerfMap
+            from ratite.profiling.symbols import first_of, load
 
-        engine.perf_map = PerfMap(engine, first_of([load(path).find for path in self.config.symbols]))
+            engine.perf_map = PerfMap(engine, first_of([load(path).find for path in self.config.symbols]))
+        if self.config.profile is not None:
+            from ratite.profiling.recording import record
+
+            record(engine, self.config.profile, f"ratite-system-{self.config.arch}")
 
     def _build(self) -> Machine:
         c = self.config

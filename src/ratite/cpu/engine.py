@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ratite import log
 from ratite.codegen.codemem import CodeMemory
 from ratite.codegen.elfobj import CONSTANT_ALIGNMENT, CONSTANT_SIZE, Object
+from ratite.codegen.host_x86_64 import READ_CHECKED
 from ratite.codegen.library import Library
 from ratite.codegen.runtime import ENTRY_BITS
 from ratite.cpu.codepage import PAGE, CodePage, PageKey
@@ -29,6 +30,7 @@ from ratite.isa.arch import Arch
 
 if TYPE_CHECKING:
     from ratite.cpu.perfmap import PerfMap
+    from ratite.cpu.sampling import Sampler
     from ratite.cpu.vcpu import Vcpu
     from ratite.memory.ram import RamBlock
     from ratite.memory.space import AddressSpace
@@ -110,6 +112,7 @@ class Engine:
         self._constant_space = self.memory.put(bytes(_CONSTANTS), CONSTANT_ALIGNMENT)
         self.memory.keep()
         self.perf_map: PerfMap | None = None
+        self.sampler: Sampler | None = None
         self.entry_table = HostBuffer(_ENTRY.size << ENTRY_BITS)
         self.ram_table = HostBuffer(_ROW.size * (_RAM_ROWS + 1))
         self.translator = Translator(self)
@@ -139,7 +142,8 @@ class Engine:
 
     def _load_runtime(self) -> dict[str, int]:
         memset = ctypes.cast(ctypes.memset, ctypes.c_void_p).value or 0
-        symbols = {"memset": self.memory.put(_thunk(memset)), "code_range": self.memory.put(bytes(40))}
+        own = {"memset": _thunk(memset), "code_range": bytes(40), "sampling": bytes(8), "read_checked": READ_CHECKED}
+        symbols = {name: self.memory.put(code) for name, code in own.items()}
         symbols |= self.memory.load(Object(self.library.get_runtime()), symbols)
         return symbols
 
@@ -396,11 +400,14 @@ class Engine:
             yield
             if os.getpid() != parent:
                 self.store.forget()
+                self.sampler = None
                 if self.perf_map is not None:
                     self.perf_map.forked(names)
 
     def save(self) -> None:
         """Write newly compiled stencils to disk."""
+        if self.sampler is not None:
+            self.sampler.close()
         if self.regions is not None:
             self.regions.close()
         self.library.close()

@@ -36,10 +36,15 @@ class Translator:
         self.units.clear()
         self._starts.clear()
 
+    def unit_of(self, address: int) -> Unit | None:
+        """The unit whose code holds host `address`."""
+        n = bisect_right(self._starts, address) - 1
+        return self.units[n] if n >= 0 and address - self.units[n].start < self.units[n].size else None
+
     def locate(self, address: int) -> int | None:
         """Guest address of the instruction whose code holds host `address`."""
-        n = bisect_right(self._starts, address) - 1
-        return self.units[n].locate(address) if n >= 0 else None
+        unit = self.unit_of(address)
+        return None if unit is None else unit.locate(address)
 
     def register(self, unit: Unit) -> None:
         """Take note of a unit that has been placed."""

@@ -220,6 +220,8 @@ class Vcpu:
 
     def close(self) -> None:
         """Leave the engine."""
+        if self.engine.sampler is not None:
+            self.engine.sampler.ended()
         self.engine.vcpus.remove(self)
 
     def invalidate(self, start: int, size: int) -> None:
@@ -229,6 +231,8 @@ class Vcpu:
     # --- running --------------------------------------------------------------------------------------------------------------------
     def run(self) -> Event:
         """Run guest code until something happens that the caller must know."""
+        if self.engine.sampler is not None:
+            self.engine.sampler.began(self)
         words, reason_at, enter, env, exits = self.words, self._reason, self._enter, self.env, self.exits
         while True:
             if log.enabled("exec"):

@@ -20,6 +20,7 @@ from ratite.user.vcpu import Vcpu
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ratite.profiling.request import Request
     from ratite.profiling.symbols import Mapping
 
 
@@ -39,6 +40,7 @@ class Config(Protocol):
     log_file: str
     single_step: bool
     perf_map: bool
+    profile: Request | None
     symbols: list[str]
 
     def environment(self) -> dict[str, str]:
@@ -73,6 +75,10 @@ def make_process(config: Config, abi: Abi, make_vcpu: Callable[[GuestSpace], Vcp
     lines.open(process)
     if config.perf_map:
         _name_code(process, config.symbols)
+    if config.profile is not None:
+        from ratite.profiling.recording import record
+
+        record(process.main.vcpu.engine, config.profile, config.program, lambda: mapped_files(process))
     argv = [os.fsencode(word) for word in config.arguments]
     env = [os.fsencode(f"{name}={value}") for name, value in config.environment().items()]
     found = find_program(os.fsencode(config.program), argv, abi, process.paths)
