@@ -14,6 +14,8 @@ from html import escape
 WIDTH, ROW, MARGIN, TOP = 1200, 18, 10, 34
 #: Width of a letter in pixels, and narrowest box that is drawn.
 _LETTER, _NARROWEST = 7.0, 0.2
+#: Most letters of the title.
+_TITLE = 120
 
 
 class _Box:
@@ -37,11 +39,12 @@ def svg(stacks: Mapping[tuple[str, ...], int], title: str, unit: str = "samples"
             box.ticks += ticks
     depth = _depth(root)
     height = TOP + ROW * depth + MARGIN
+    shown = title if len(title) <= _TITLE else title[: _TITLE - 2] + ".."
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" version="1.1" width="{WIDTH}" height="{height}" viewBox="0 0 {WIDTH} {height}"'
         ' font-family="monospace" font-size="11.5">',
         f'<rect width="{WIDTH}" height="{height}" fill="#fffdf5"/>',
-        f'<text x="{WIDTH / 2:g}" y="22" text-anchor="middle" font-size="15">{escape(title)}</text>',
+        f'<text x="{WIDTH / 2:g}" y="22" text-anchor="middle" font-size="15">{escape(shown)}</text>',
     ]
     if root.ticks:
         _draw(parts, root, "all", MARGIN, height - MARGIN - ROW, (WIDTH - 2 * MARGIN) / root.ticks, root.ticks, unit)
