@@ -54,7 +54,7 @@ def test_a_machine(tmp_path: Path) -> None:
     """The monitor that ships with Ratite ends by itself; its code is named by a map."""
     monitor, names = str(guests.monitor("riscv64")), tmp_path / "System.map"
     names.write_text("80000000 T the_monitor\n")
-    words = ["ratite-system-riscv64", "-M", "virt", "-m", "64", "-bios", "none", "-nographic", "-kernel", monitor]
+    words = ["ratite-system-riscv64", "-M", "virt", "-m", "64", "-bios", "none", "-accel", "tcg,cache=off", "-nographic", "-kernel", monitor]
     printed = profile("-symbols", str(names), "-frequency", "1000", *words, text="info\rpoweroff 5\r", status=5)
     assert "Where the time goes" in printed and "translation" in printed and "the_monitor" in printed
 
