@@ -2,7 +2,7 @@
 # shell.sh TIMES: what build and start-up scripts do: functions, strings, files, and many short processes in pipes.
 set -eu
 words() { # N: a reproducible list of words
-    awk -v n="$1" 'BEGIN { s = 7; for (i = 0; i < n; i++) { s = (s * 16807) % 2147483647; printf "w%04d\n", s % 3000 } }'
+    gawk -v n="$1" 'BEGIN { s = 7; for (i = 0; i < n; i++) { s = (s * 16807) % 2147483647; printf "w%04d\n", s % 3000 } }'
 }
 rename() {
     local name=$1
