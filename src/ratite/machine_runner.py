@@ -95,9 +95,22 @@ class Emulation:
             cpu_config = parse_cpu(self.config.cpu or f"rv{xlen}", xlen)
             builtin = choose_firmware(machine)[1] and machine.flash(0) is None
             self.cpu_config = cpu_config.for_firmware() if builtin else cpu_config
-            tuning = Tuning(region=self.config.regions, cache=self.config.disk_cache)
+            tuning = Tuning(region=self.config.regions, cache=self.config.disk_cache, perf=self.config.perf_map)
             self.engine = Engine(make_arch(self.cpu_config), machine.memory, lock=self.lock, tuning=tuning)
+            self._observe(self.engine)
         return RiscvHart(self.engine, self.cpu_config, number, self.clock, self.lock)
+
+    def _observe(self, engine: Engine) -> None:
+        """Have names or samples of what the engine does written, where they are asked for."""
+        if self.config.perf_map:
+            from ratite.cpu.perfmap import PerfMap
+            from ratite.profiling.symbols import first_of, load
+
+            engine.perf_map = PerfMap(engine, first_of([load(path).find for path in self.config.symbols]))
+        if self.config.profile is not None:
+            from ratite.profiling.recording import record
+
+            record(engine, self.config.profile, f"ratite-system-{self.config.arch}")
 
     def _build(self) -> Machine:
         c = self.config
@@ -215,6 +228,10 @@ class Emulation:
             close()
         self.loop.close()
         if self.engine is not None:
+            if log.enabled("stats"):
+                from ratite.cpu import statistics
+
+                log.write("stats", statistics.listing(statistics.read(self.engine)))
             self.engine.save()
 
 

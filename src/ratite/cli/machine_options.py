@@ -8,6 +8,8 @@ from ratite import keyval
 from ratite.cli.options import Action, Option, OptionTable, Refused, accept, append, store, switch
 from ratite.errors import UsageError, unknown
 from ratite.keyval import Pairs
+from ratite.profiling.request import Request
+from ratite.profiling.request import parse as parse_profile
 
 MAX_CPUS = 512
 
@@ -67,6 +69,12 @@ class SystemConfig:
         """Hot loops are compiled as a whole."""
         self.disk_cache = True
         """Stencils and translations are kept in the user's cache folder."""
+        self.profile: Request | None = None
+        """Where the time goes is sampled into a file."""
+        self.perf_map = False
+        """Names of generated code are written for Linux perf."""
+        self.symbols: list[str] = []
+        """Files that name guest code."""
         self.name = ""
         self.pid_file = ""
 
@@ -266,6 +274,9 @@ OPTIONS = OptionTable("[options] [disk image]", {
         Option("-d", "ITEM[,ITEM...]", "log these items; 'help' lists them", _log),
         Option("-D", "FILE", "log into FILE in place of standard error", store("log_file")),
         Option("-singlestep", "", "run guest code in the reference evaluator (slow)", switch("single_step")),
+        Option("-profile", "FILE[,frequency=HZ][,seconds=N]", "sample into FILE; `ratite profile` shows such", store("profile", parse_profile)),
+        Option("-perfmap", "", "name generated code in /tmp/perf-PID.map, for Linux perf", switch("perf_map")),
+        Option("-symbols", "FILE", "names for guest code: ELF file, System.map or kallsyms", append("symbols")),
         Option("-pidfile", "FILE", "write the process number into FILE", store("pid_file")),
         Option("-no-user-config", "", "accepted: there is no configuration file of the user's", accept()),
     ],

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from ratite.codegen import host_x86_64 as host
 from ratite.codegen.lower import METADATA, HelperLowering
+from ratite.codegen.sampling import sampling_text
 from ratite.codegen.stencil import JUMP_BASE, JUMP_ENTRIES, JUMP_SIZE, PAGE_BITS, TLB_ENTRIES, TLB_SIZE, signature
 from ratite.isa.arch import Arch, Exit
 
@@ -69,6 +70,12 @@ def _ptr(name: str, offset: int | str, base: str = "%env") -> str:
     return f" %{name} = getelementptr i8, ptr {base}, i64 {offset}\n"
 
 
+def _count(arch: Arch, name: str) -> str:
+    """Add one to a counter of the state; for what is rare."""
+    where = _ptr(f"c_{name}", arch.layout.slots[name].offset)
+    return where + f" %n_{name} = load i64, ptr %c_{name}\n %m_{name} = add i64 %n_{name}, 1\n store i64 %m_{name}, ptr %c_{name}\n"
+
+
 def _traced(arch: Arch, yes: str, no: str) -> str:
     """Go to label `yes` when Python logs page walks and traps, else to `no`."""
     offset = arch.layout.slots["traced"].offset
@@ -85,6 +92,7 @@ def _entering(arch: Arch) -> str:
     return f"""
 define void @enter(ptr %env) nounwind {{
 {load}{_ptr("ctl", t.at("mxcsr"))}{_ptr("own", t.at("host_mxcsr"))}{_ptr("tl", t.at("tlb"))} %tlb = load ptr, ptr %tl
+{_ptr("rsn", t.at("reason"))} store i64 0, ptr %rsn
  call void @llvm.x86.sse.stmxcsr(ptr %own)
  call void @llvm.x86.sse.ldmxcsr(ptr %ctl)
  call preserve_nonecc void @begin({_arguments(w)})
@@ -207,7 +215,7 @@ table:
 """
     return f"""
 define ptr @find_entry(ptr %env, i64 %pc) nounwind {{
-{where}{_ptr("htp", t.at("entry_table"))} %ht = load ptr, ptr %htp
+{_count(arch, "jump_misses")}{where}{_ptr("htp", t.at("entry_table"))} %ht = load ptr, ptr %htp
  %h1 = lshr i64 %pc, 1
  %h2 = lshr i64 %key, 7
  %h3 = add i64 %h1, %h2
@@ -407,7 +415,7 @@ none:
 }}
 define i64 @tlb_insert(ptr %env, i64 %va, i64 %pa, i64 %perms) nounwind {{
 entry:
-{region} %exec = and i64 %perms, 4
+{region}{_count(arch, "tlb_fills")} %exec = and i64 %perms, 4
  %isx = icmp ne i64 %exec, 0
 {_ptr("mip", t.at("mmu_index"))}{_ptr("cip", t.at("context_index"))} %mi = load i64, ptr %mip
  %ci = load i64, ptr %cip
@@ -540,7 +548,7 @@ def _flushing(arch: Arch) -> str:
     return f"""
 declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)
 define void @tlb_flush(ptr %env) nounwind {{
-{_ptr("dp", t.at("tlb_dirty"))} %d = load i64, ptr %dp
+{_count(arch, "tlb_flushes")}{_ptr("dp", t.at("tlb_dirty"))} %d = load i64, ptr %dp
  store i64 0, ptr %dp
 {_ptr("lm", t.at("large_mask"))} store i64 -1, ptr %lm
 {_ptr("jp", JUMP_PAGES)} call void @llvm.memset.p0.i64(ptr %jp, i8 0, i64 512, i1 false)
@@ -814,7 +822,7 @@ def runtime_text(arch: Arch) -> str:
     """The LLVM module of the engine and of the ISA's helpers."""
     parts = [f'target triple = "{host.TRIPLE}"\n', METADATA, host.FP_DECLARATIONS, "declare ptr @llvm.addressofreturnaddress.p0()\n"]
     parts += [_entering(arch), _dispatch(arch), _find_entry(arch), _fetch_is(arch), _raising(arch), _flushing(arch)]
-    parts += [_memory(arch), _faults(arch), _placing(arch)]
+    parts += [_memory(arch), _faults(arch), _placing(arch), sampling_text(arch)]
     if not arch.user:
         parts += [_miss(arch, False), _miss(arch, True)]
     declarations: set[str] = set()

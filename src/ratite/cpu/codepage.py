@@ -108,3 +108,15 @@ class Unit:
         if not 0 <= address - self.start < self.straight:
             return None
         return self.page.base + self.pcs[bisect_right(self.places, address - self.start) - 1]
+
+
+class RegionUnit(Unit):
+    """The machine code of a region, for those who ask where execution is: all of it counts as the region's head."""
+
+    __slots__ = ()
+
+    def __init__(self, page: CodePage, head: int, start: int, size: int) -> None:
+        super().__init__(page, start, size, size)
+        self.pcs.append(head)
+        self.places.append(0)
+        self.portable = False

@@ -7,14 +7,17 @@ import os
 import struct
 import threading
 from array import array
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ratite import log
 from ratite.codegen.codemem import CodeMemory
 from ratite.codegen.elfobj import CONSTANT_ALIGNMENT, CONSTANT_SIZE, Object
+from ratite.codegen.host_x86_64 import READ_CHECKED
 from ratite.codegen.library import Library
 from ratite.codegen.lower import RESERVATIONS
 from ratite.codegen.runtime import ENTRY_BITS
@@ -29,6 +32,8 @@ from ratite.isa.arch import Arch
 
 if TYPE_CHECKING:
     from ratite.codegen.reference import Move
+    from ratite.cpu.perfmap import PerfMap
+    from ratite.cpu.sampling import Sampler
     from ratite.cpu.vcpu import Vcpu
     from ratite.memory.ram import RamBlock
     from ratite.memory.space import AddressSpace
@@ -76,10 +81,13 @@ def _thunk(address: int) -> bytes:
 
 @dataclass(frozen=True)
 class Tuning:
-    """How an engine works. region: hot loops are compiled as a whole. cache: stencils and translations are kept on disk."""
+    """How an engine works. region: hot loops are compiled as a whole. cache: stencils and translations are kept on disk. perf: code memory is one
+    anonymous mapping, because Linux perf looks nowhere else for code that has no file.
+    """
 
     region: bool = False
     cache: bool = True
+    perf: bool = False
 
 
 class Engine:
@@ -99,7 +107,7 @@ class Engine:
         self.exclusive = Exclusive(self.lock, self.vcpus)
         tuning = tuning or Tuning()
         self.library = Library(arch, persistent=tuning.cache)
-        self.memory = CodeMemory(code_size, forks=user is not None)
+        self.memory = CodeMemory(code_size, single=user is not None or tuning.perf)
         self.symbols = self._load_runtime()
         self._numbers: dict[str | bytes, int] = {}
         self.symbol_table = HostBuffer(8 * _SYMBOLS)
@@ -108,6 +116,8 @@ class Engine:
         self._constants = 0
         self._constant_space = self.memory.put(bytes(_CONSTANTS), CONSTANT_ALIGNMENT)
         self.memory.keep()
+        self.perf_map: PerfMap | None = None
+        self.sampler: Sampler | None = None
         self.entry_table = HostBuffer(_ENTRY.size << ENTRY_BITS)
         self.reservations = HostBuffer(4 * RESERVATIONS)
         self.ram_table = HostBuffer(_ROW.size * (_RAM_ROWS + 1))
@@ -128,6 +138,8 @@ class Engine:
         self._writes: dict[int, int] = {}  # stores beside code, by host page
         self.accesses: dict[int, tuple[Move | None, int]] = {}  # what accesses devices, by the record in its code; and its length
         self.invalidations = 0
+        self.code_flushes = 0
+        self.translation_ns = 0  # nanoseconds in which Python looked for, restored or made translations
         if user is not None:
             from ratite.cpu.faults import catch_faults
 
@@ -139,7 +151,8 @@ class Engine:
 
     def _load_runtime(self) -> dict[str, int]:
         memset = ctypes.cast(ctypes.memset, ctypes.c_void_p).value or 0
-        symbols = {"memset": self.memory.put(_thunk(memset)), "code_range": self.memory.put(bytes(40))}
+        own = {"memset": _thunk(memset), "code_range": bytes(40), "sampling": bytes(8), "read_checked": READ_CHECKED}
+        symbols = {name: self.memory.put(code) for name, code in own.items()}
         symbols |= self.memory.load(Object(self.library.get_runtime()), symbols)
         return symbols
 
@@ -191,6 +204,11 @@ class Engine:
     def function(self, name: str, result: type | None, *params: type) -> Callable[..., int]:
         """A native function as a Python callable."""
         return ctypes.CFUNCTYPE(result, *params)(self.symbols[name])
+
+    def helper_ranges(self) -> list[tuple[int, int, str]]:
+        """Where the native helpers are: address, size, name."""
+        ends = sorted([*self.symbols.values(), self._constant_space])
+        return [(start, ends[bisect_right(ends, start)] - start, name) for name, start in sorted(self.symbols.items(), key=itemgetter(1))]
 
     # --- the memory map -----------------------------------------------------------------------------------------------------------
     def _map_changed(self) -> None:
@@ -372,6 +390,7 @@ class Engine:
 
     def _forget(self, gone: list[PageKey]) -> None:
         with self.exclusive:
+            self.invalidations += 1
             for key in gone:
                 self.store.keep(self.pages[key])
             if 2 * len(gone) > len(self.pages):  # an execve: less work to enter what is left
@@ -398,6 +417,7 @@ class Engine:
     def flush_code(self) -> None:
         """Forget every translation."""
         with self.exclusive:
+            self.code_flushes += 1
             self.memory.clear()
             self.translator.clear()
             self.accesses.clear()
@@ -409,19 +429,26 @@ class Engine:
             for _, _, _, flags in self._rows:
                 flags[:] = bytes(len(flags))
             self._flush_vcpus()
+            if self.perf_map is not None:
+                self.perf_map.restart()
 
     @contextmanager
     def quiet(self) -> Iterator[None]:
         """Nothing is being translated meanwhile: for fork. What is known so far is the parent's to keep."""
         with self.lock:
-            parent = os.getpid()
+            parent, names = os.getpid(), "" if self.perf_map is None else self.perf_map.path
             yield
             if os.getpid() != parent:
                 self.exclusive.forked()
                 self.store.forget()
+                self.sampler = None
+                if self.perf_map is not None:
+                    self.perf_map.forked(names)
 
     def save(self) -> None:
         """Write newly compiled stencils to disk."""
+        if self.sampler is not None:
+            self.sampler.close()
         if self.regions is not None:
             self.regions.close()
         self.library.close()

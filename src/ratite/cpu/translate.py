@@ -27,6 +27,7 @@ class Translator:
         self.memos = [Memo(engine, n) for n in range(engine.arch.contexts)]
         self.units: list[Unit] = []
         self._starts: list[int] = []
+        self.placed = 0  # units, those of earlier runs included
         self.instructions = 0
         self.compiled = 0
 
@@ -35,16 +36,24 @@ class Translator:
         self.units.clear()
         self._starts.clear()
 
+    def unit_of(self, address: int) -> Unit | None:
+        """The unit whose code holds host `address`."""
+        n = bisect_right(self._starts, address) - 1
+        return self.units[n] if n >= 0 and address - self.units[n].start < self.units[n].size else None
+
     def locate(self, address: int) -> int | None:
         """Guest address of the instruction whose code holds host `address`."""
-        n = bisect_right(self._starts, address) - 1
-        return self.units[n].locate(address) if n >= 0 else None
+        unit = self.unit_of(address)
+        return None if unit is None else unit.locate(address)
 
     def register(self, unit: Unit) -> None:
         """Take note of a unit that has been placed."""
+        self.placed += 1
         self.units.append(unit)
         self._starts.append(unit.start)
         unit.page.units.append(unit)
+        if self.engine.perf_map is not None:
+            self.engine.perf_map.add(unit)
 
     # --- choosing the instructions ------------------------------------------------------------------------------------------------
     def translate(self, page: CodePage, offset: int) -> int:

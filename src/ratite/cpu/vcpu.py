@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -222,6 +223,8 @@ class Vcpu:
 
     def close(self) -> None:
         """Leave the engine."""
+        if self.engine.sampler is not None:
+            self.engine.sampler.ended()
         self.engine.vcpus.remove(self)
 
     def invalidate(self, start: int, size: int) -> None:
@@ -231,6 +234,8 @@ class Vcpu:
     # --- running --------------------------------------------------------------------------------------------------------------------
     def run(self) -> Event:
         """Run guest code until something happens that the caller must know."""
+        if self.engine.sampler is not None:
+            self.engine.sampler.began(self)
         words, reason_at, enter, env, exits = self.words, self._reason, self._enter, self.env, self.exits
         border = self.engine.exclusive
         while True:
@@ -389,10 +394,10 @@ class Vcpu:
         return (self.words[at + 3] + page) & mask(64), page, context
 
     def _translate(self) -> Event | None:
-        pc = self.state.pc
-        if self.engine.entry(self, pc):
-            return None
-        return self._fetch_failed(pc)
+        pc, begin = self.state.pc, time.monotonic_ns()
+        found = self.engine.entry(self, pc)
+        self.engine.translation_ns += time.monotonic_ns() - begin
+        return None if found else self._fetch_failed(pc)
 
     def _fetch_failed(self, pc: int) -> Event | None:
         """Nothing can be fetched at `pc`: RAM that the walk refuses, or a device."""
