@@ -73,9 +73,10 @@ def _thunk(address: int) -> bytes:
 
 @dataclass(frozen=True)
 class Tuning:
-    """How an engine works. region: hot loops are compiled as a whole. cache: stencils and translations are kept on disk."""
+    """How an engine works. region: what is compiled as a whole ("off": nothing, "on": hot loops, "always": whatever is executed, at once).
+    cache: stencils and translations are kept on disk."""
 
-    region: bool = False
+    region: str = "off"
     cache: bool = True
 
 
@@ -109,9 +110,6 @@ class Engine:
         self._relocate = self.function("relocate", None, *[ctypes.c_void_p] * 6)
         self.store = PageStore(self)
         self.regions: Regions | None = None
-        if tuning.region and user is None:
-            self.regions = Regions(self)
-            self.regions.start()
         self.pages: dict[PageKey, CodePage] = {}
         self.by_host: dict[int, set[PageKey]] = {}
         self.vcpus: list[Vcpu] = []
@@ -127,6 +125,10 @@ class Engine:
             space.on_change(self._map_changed)
             space.on_ram_write(self._dma_wrote, self._holds_code)
             self._map_changed()
+            if tuning.region != "off":
+                self.regions = Regions(self, always=tuning.region == "always")
+                if tuning.region == "on":
+                    self.regions.start()
 
     def _load_runtime(self) -> dict[str, int]:
         memset = ctypes.cast(ctypes.memset, ctypes.c_void_p).value or 0
@@ -242,6 +244,8 @@ class Engine:
                 self.translator.translate(page, offset)
                 page = self.pages[key]  # another one, if code memory was full
             self.publish(page, offset)
+            if self.regions is not None and self.regions.always:
+                self.regions.compile_now(key, offset)
             return True
 
     def publish(self, page: CodePage, offset: int) -> None:
@@ -335,6 +339,8 @@ class Engine:
             at = _slot(pc, tag)
             if _ENTRY.unpack_from(self.entry_table.view, at)[:2] == (pc, tag):
                 _ENTRY.pack_into(self.entry_table.view, at, 1, 0, 0, 0)
+        if self.regions is not None:
+            self.regions.withdraw(page.key)
 
     def invalidate(self, start: int, size: int) -> None:
         """Forget the translations of guest addresses (user mode)."""
@@ -365,6 +371,8 @@ class Engine:
             self.pages.clear()
             self.by_host.clear()
             self.entry_table.clear()
+            if self.regions is not None:
+                self.regions.clear()
             for _, _, _, flags in self._rows:
                 flags[:] = bytes(len(flags))
             for vcpu in self.vcpus:
