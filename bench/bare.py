@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import argparse
 import io
+import re
 import sys
 import time
 
-import measure
 from elftools.elf.elffile import ELFFile
 
+import measure
 from ratite.bits import MiB
 from ratite.cpu.engine import Engine, Tuning
 from ratite.cpu.vcpu import Event, Vcpu
@@ -106,6 +107,13 @@ class Program:
             state.next_pc = state.mepc + 4
 
 
+def usual_rounds(name: str) -> int:
+    """How often a program repeats its work when nobody says otherwise."""
+    found = re.search(r"rounds\(argc, argv, (\d+)\)", (measure.HERE / f"programs/{name}.c").read_text())
+    assert found is not None, name
+    return int(found[1])
+
+
 def once(name: str, region: bool, arguments: tuple[str, ...] = ()) -> tuple[float, Program]:
     """CPU seconds of one run."""
     program = Program(name, region, arguments)
@@ -123,16 +131,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="The gain of the region tier.")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", action="append")
+    parser.add_argument("--longer", type=int, default=1, help="by how much to lengthen the programs")
     arguments = parser.parse_args()
     print(f"{'':14}{'off':>8}{'on':>8}{'off / on':>10}{'regions':>9}{'insns':>7}{'bytes':>9}{'compiling':>11}")
     ratios = []
     for name in measure.chosen(measure.PROGRAMS, arguments.only):
         off, on = [], []
-        once(name, False)
+        words = (str(usual_rounds(name) * arguments.longer),)
+        once(name, False, ("1",))
         for _ in range(arguments.rounds):
-            seconds, plain = once(name, False)
+            seconds, plain = once(name, False, words)
             off.append(seconds)
-            seconds, program = once(name, True)
+            seconds, program = once(name, True, words)
             on.append(seconds)
             if plain.output != program.output:
                 sys.exit(f"{name}: {plain.output!r} and {program.output!r}")

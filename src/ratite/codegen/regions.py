@@ -14,12 +14,14 @@ from typing import Any, NamedTuple
 from ratite.codegen import host_x86_64 as host
 from ratite.codegen.floats import hostable
 from ratite.codegen.lower import METADATA, Lowering, integer
-from ratite.codegen.remembered import ACCESSES, Flow, Register, Step, base_of
 from ratite.codegen.runtime import tlb_base
 from ratite.codegen.stencil import PAGE_BITS, TLB_ENTRIES, TLB_SIZE, signature
 from ratite.ir import Block, Value
 from ratite.isa.arch import Arch
 from ratite.isa.dsl import Insn
+
+#: A register: file and number.
+Register = tuple[str, int]
 
 #: Operations that only the stencil tier does: an instruction with one of them is a way out.
 _LEFT_OUT = frozenset(("call", "exit", "resync", "python", "trap"))
@@ -93,7 +95,6 @@ class Region:
     def __init__(self, arch: Arch, pieces: Sequence[Piece], around: Surroundings) -> None:
         self.arch, self.around = arch, around
         self.pieces = {p.pc: p for p in pieces}
-        self.flow = Flow({p.pc: Step(p.block, p.length, _targets(p, arch.word), p.number) for p in pieces})
         self.kept = self._choose_kept()
         self.pins = {p: i for i, p in enumerate(arch.layout.pinned)}
         self.used, self.held = self._weigh()
@@ -124,18 +125,14 @@ class Region:
 
     def _choose_kept(self) -> dict[tuple[str, int], bool]:
         """Registers for which the last page is remembered, and whether something is written through them."""
-        used, written = set(), set()
+        kept: dict[Register, bool] = {}
         for p in self.pieces.values():
             for v in p.block.code:
-                base = base_of(v.args[0]) if v.op in ACCESSES else None
-                if base is None or is_opaque(p.block):
-                    continue
-                register = p.number(base.attr)
-                if self.flow.is_near(p.pc, base):
-                    used.add(register)
-                if v.op != "load":
-                    written.add(register)
-        return {register: register in written for register in sorted(used)}
+                base = _base_of(v.args[0]) if v.op in ("load", "store") else None
+                if base is not None and not is_opaque(p.block):
+                    register = p.number(base.attr)
+                    kept[register] = kept.get(register, False) or v.op == "store"
+        return kept
 
     def text(self) -> str:
         """The whole module."""
@@ -400,19 +397,17 @@ class _PieceLowering(Lowering):
     def _pointer(self, v: Value, width: int) -> str:
         """Pointer to the guest memory that `v` accesses, by way of the page that was found last if that is likely to be it."""
         address, write = self._address(v.args[0]), v.op != "load"
-        base = base_of(v.args[0])
+        base = _base_of(v.args[0])
         register = None if base is None else self._number(*base.attr)
         if register not in self.region.kept or width > 64:
             return self.host_pointer(address, width, write)
-        assert base is not None and register is not None
+        assert register is not None
         name = f"%{register[0]}{register[1]}"
-        join, kept = self.new_label(), "" if len(self.region.pieces) <= _SMALL else "volatile"
-        if self.region.flow.is_near(self.piece.pc, base):
-            distance = self(f"sub i64 {address}, {self(f'load {kept} i64, ptr {name}_page')}")
-            near = self(f"icmp ult i64 {distance}, {self(f'load {kept} i64, ptr {name}_inside')}")
-            far = self.new_label()
-            self.branch(near, join, far, True)
-            self.start(far)
+        far, join, kept = self.new_label(), self.new_label(), "" if len(self.region.pieces) <= _SMALL else "volatile"
+        distance = self(f"sub i64 {address}, {self(f'load {kept} i64, ptr {name}_page')}")
+        near = self(f"icmp ult i64 {distance}, {self(f'load {kept} i64, ptr {name}_inside')}")
+        self.branch(near, join, far, True)
+        self.start(far)
         entry, delta = self._look_up(address, width, write)
         self.line(f"store {kept} i64 {delta}, ptr {name}_delta")
         page = self._page_of(address, width)
@@ -434,6 +429,16 @@ class _PieceLowering(Lowering):
         x = v.args[1]
         p = self._pointer(v, x.width)
         self.line(f"store volatile i{x.width} {self.value(x)}, ptr {p}, align 1{_GUEST}")
+
+
+def _base_of(address: Value) -> Value | None:
+    """The register read that an address counts from, where it is one plus or minus a number."""
+    v = address
+    while v.op in ("add", "sub", "zext", "sext", "trunc"):
+        if len(v.args) == 2 and v.args[1].op not in ("const", "operand"):
+            return None
+        v = v.args[0]
+    return v if v.op == "reg.get" else None
 
 
 def _rotated(n: int, width: int) -> int:

@@ -26,7 +26,7 @@ from ratite.codegen.elfobj import Object
 from ratite.codegen.regions import Piece, Region, Surroundings, compile_region, is_opaque
 from ratite.codegen.stencil import TAKEN, block_of
 from ratite.cpu.codepage import PAGE, CodePage, PageKey
-from ratite.cpu.memo import ENDS, GOES_ON, RETURNS, Entry, Missing
+from ratite.cpu.memo import ENDS, RETURNS, Entry, Missing
 
 if TYPE_CHECKING:
     from ratite.cpu.engine import Engine
@@ -113,7 +113,7 @@ class _Links:
         """Whether a computed jump probably ends a function."""
         piece = _piece(self._engine, 0, jump)
         through = {piece.number(v.attr) for v in piece.block.code if v.op == "reg.get"}
-        return not self._registers or bool(through & self._registers)
+        return bool(through & self._registers)
 
 
 class _Explorer:
@@ -126,6 +126,7 @@ class _Explorer:
         self.parts: dict[int, _Part] = {}
         self.ways: dict[int, list[int]] = {}
         self.jumps: dict[int, list[int]] = {}
+        self._returns: dict[CodePage, set[int]] = {}
 
     def explore(self, head: int, most: int) -> None:
         """Find the instructions that can be reached, nearest first, and where each leads. A call leads to its function and, through code that may
@@ -151,17 +152,31 @@ class _Explorer:
                     waiting += (to, depth + 1, to), (following, depth, function)
                     continue
             elif flow == ENDS:
-                ways = self._table(at, part)
-                self.ways[at] = self.jumps[at] = returns[function] if ways is None else ways
-            waiting += ((way, depth, function) for way in ways or ())
+                table = self._table(at, part)
+                self.ways[at] = self.jumps[at] = returns[function] if table is None else table
+                ways = table or []
+            waiting += ((way, depth, function) for way in ways)
 
     def _table(self, at: int, part: _Part) -> list[int] | None:
         """Where a computed jump may go if it is one through a table: to places near it that have been jumped to. None if it returns."""
+        behind_calls = self._behind_calls(part.page)
         if self._links.returns(part):
             return None
-        page = part.page
-        near = sorted(page.base + offset for offset in page.published if abs(page.base + offset - at) <= _TABLE)
-        return near if len(near) <= _CASES else []
+        published = [part.page.base + offset for offset in part.page.published]
+        near = [to for to in published if abs(to - at) <= _TABLE and to not in behind_calls]
+        return sorted(near, key=lambda to: abs(to - at))[:_CASES]
+
+    def _behind_calls(self, page: CodePage) -> set[int]:
+        """Where calls of a page return to."""
+        if page not in self._returns:
+            found = self._returns[page] = set()
+            for offset in page.entries:
+                part = self._part(page.base + offset)
+                if part is not None and part.entry[4] == RETURNS:
+                    found.add(page.base + offset + part.entry[2])
+                    if part.entry[3] is not None:
+                        self._links.learn(part)
+        return self._returns[page]
 
     def _part(self, at: int) -> _Part | None:
         """What the translator knows of the instruction at an address; None where it has not been translated or reaches into the next page."""
@@ -345,7 +360,9 @@ class Regions:
             return
         target = (at & (PAGE - 1)) + branch
         address = next((where for of, offset, where in placed.entries if of is page and offset == target), None)
-        for kind, place, _ in part.entry[1] or () if address is not None else ():
+        if address is None:
+            return
+        for kind, place, _ in part.entry[1] or ():
             site = part.stencil + place
             if kind == TAKEN and site not in page.detours:
                 placed.sites.append((page, site))
@@ -436,10 +453,7 @@ class Regions:
             explorer = _Explorer(engine, page, self._links)
             explorer.explore(head, SMALLEST * 10 if self.always else _FARTHEST)
             parts = explorer.parts
-            if self.always:
-                loop = list(parts)
-            else:
-                loop = [at for at in _loop(head, explorer.ways) if at in parts]
+            loop = list(parts) if self.always else [at for at in _loop(head, explorer.ways) if at in parts]
             if len(loop) < (1 if self.always else SMALLEST):
                 return None
             pages = list({id(parts[at].page): parts[at].page for at in loop}.values())
