@@ -95,7 +95,7 @@ class Emulation:
             cpu_config = parse_cpu(self.config.cpu or f"rv{xlen}", xlen)
             builtin = choose_firmware(machine)[1] and machine.flash(0) is None
             self.cpu_config = cpu_config.for_firmware() if builtin else cpu_config
-            tuning = Tuning(region=self.config.regions, cache=self.config.disk_cache, perf=self.config.perf_map)
+            tuning = Tuning(region=self.config.region, cache=self.config.disk_cache, perf=self.config.perf_map)
             self.engine = Engine(make_arch(self.cpu_config), machine.memory, lock=self.lock, tuning=tuning)
             self._observe(self.engine)
         return RiscvHart(self.engine, self.cpu_config, number, self.clock, self.lock)

@@ -38,6 +38,14 @@ def jump(at: int, to: int) -> bytes:
     return struct.pack("<Bi", 0xE9, to - (at + 5))
 
 
+def enter_region(number: int, at: int, to: int) -> bytes:
+    """Code at `at` that goes to the region at `to` with the number of an entry in the eleventh argument: mov r11d, imm32; jmp rel32."""
+    return b"\x41\xbb" + struct.pack("<i", number) + jump(at + 6, to)
+
+
+#: Bytes between two entries of a region.
+ENTRY_SIZE = 16
+
 #: Host registers of the pinned guest registers: r14 r15 rdi rsi rdx rcx r8 r9.
 PIN_REGISTERS = (14, 15, 7, 6, 2, 1, 8, 9)
 

@@ -15,7 +15,7 @@ from ratite.codegen.host_x86_64 import MXCSR
 from ratite.codegen.lower import RESERVATION_BITS, RESERVATIONS
 from ratite.codegen.reference import Evaluator, GuestTrap, Leave, Move, evaluator, move_of
 from ratite.codegen.runtime import JUMP_PAGES, state_size, tlb_base
-from ratite.codegen.stencil import JUMP_BASE, TLB_ENTRIES, TLB_SIZE, Form, block_of
+from ratite.codegen.stencil import JUMP_BASE, JUMP_ENTRIES, JUMP_SIZE, TLB_ENTRIES, TLB_SIZE, Form, block_of
 from ratite.cpu.codepage import PAGE
 from ratite.cpu.engine import Engine
 from ratite.cpu.hostmem import HostBuffer
@@ -153,7 +153,8 @@ class Vcpu:
         self.hooks: dict[int, Callable[[Vcpu], Event | None]] = {}
         self.exits = [0] * 16
         self.native = False  # running machine code now
-        self.sampled = False  # kicked to find out where it is
+        self.sampled = False  # asked where it is
+        self.kicked = False  # asked to come back
         self._prepare()
         engine.vcpus.append(self)
 
@@ -189,7 +190,14 @@ class Vcpu:
     # --- control from outside -------------------------------------------------------------------------------------------------------
     def kick(self) -> None:
         """Make `run` return soon; from any thread."""
+        self.kicked = True
         self.state.host_attention = 1
+
+    def ask(self) -> None:
+        """Have the regions told soon where this vCPU is; from any thread."""
+        if self.native and not self.sampled:
+            self.sampled = True
+            self.state.host_attention = 1
 
     def flush(self) -> None:
         """Empty the translation and jump caches."""
@@ -199,6 +207,19 @@ class Vcpu:
             start = BASE + JUMP_BASE
             self.bytes[start : start + self._tlb - JUMP_BASE] = b"\xff" * (self._tlb - JUMP_BASE)
             self.bytes[BASE + JUMP_PAGES : BASE + JUMP_PAGES + 512] = bytes(512)
+        if self.native and self.engine.regions is not None:  # asked by another thread: a region remembers pages
+            self.kick()
+
+    def redirect(self, pc: int, context: int, before: int, after: int) -> None:
+        """Let jumps through the jump cache that lead to host address `before` for a guest address lead to `after`."""
+        at = self.base8 + (JUMP_BASE + context * JUMP_SIZE) // 8 + (pc << 3 & (JUMP_ENTRIES - 1) * 16) // 8
+        if self.words[at] == pc and self.words[at + 1] == before:
+            self.words[at + 1] = after
+
+    def fetched_from(self, page: int, context: int) -> int | None:
+        """Host address of the page that the translation cache has for fetches from a guest page; from any thread."""
+        at = self.base8 + (self._tlb + context * TLB_SIZE + ((page >> 7) & ((TLB_ENTRIES - 1) * 32))) // 8
+        return (self.words[at + 3] + page) & mask(64) if self.words[at + 2] == page else None
 
     def clone(self) -> Vcpu:
         """Another vCPU over the same memory and translations with the same state."""
@@ -269,8 +290,9 @@ class Vcpu:
     def _handle(self, reason: int) -> Event | None:
         if reason == Exit.INTERRUPT:
             self.state.host_attention = 0
-            if self.sampled:
-                self._sample()
+            if self.sampled and self._sample() and not self.kicked:
+                return None
+            self.kicked = False
             return Event("interrupt")
         if reason == Exit.TRAP:
             return self.trap(int(self.state.trap_cause), int(self.state.trap_value))
@@ -307,12 +329,13 @@ class Vcpu:
             return Event("firmware")
         raise AssertionError(f"exit reason {reason}")
 
-    def _sample(self) -> None:
+    def _sample(self) -> bool:
         """Tell where execution was when it was asked."""
         self.sampled = False
         key = self.page_key(self.state.pc)
         if self.engine.regions is not None and key is not None:
             self.engine.regions.sample(key, self.state.pc & (PAGE - 1))
+        return True
 
     def trap(self, cause: int, value: int) -> Event | None:
         """Deliver an exception at next_pc."""
