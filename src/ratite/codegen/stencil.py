@@ -93,10 +93,10 @@ class Stencil(NamedTuple):
 class FormInfo(NamedTuple):
     """What the translator must know of a form before it can choose a stencil.
 
-    imms: for each immediate "plain", "shift" (amount), "address" (offset of a memory access), "unused", "wide" (only describes an exception),
-    "branch" or "pcrel". interpreted: it has no machine code. ends: execution never reaches the instruction after it directly. links: index
-    of the register operand that receives the address of the instruction after it, or -1. resumes: it ends in an exception, from which
-    execution may come back.
+    imms: for each immediate "plain", "sum" (it is only added to something), "address" (the same, and that is where memory is accessed), "shift"
+    (amount), "unused", "wide" (only describes an exception), "branch" or "pcrel". interpreted: it has no machine code. ends: execution never
+    reaches the instruction after it directly. links: index of the register operand that receives the address of the instruction after it, or -1.
+    resumes: it ends in an exception, from which execution may come back.
     """
 
     imms: tuple[str, ...]
@@ -137,6 +137,16 @@ def imm_class(kind: str, value: int) -> str:
     return "q"
 
 
+def of_either_sign(kind: str, cls: str, regs: tuple[int, ...]) -> str:
+    """The class of an immediate, in a form with such registers: what adds a number to a host register is the same for both signs."""
+    if kind in ("sum", "address") and ZERO not in regs:
+        if cls in ("p8", "n8"):
+            return "8"
+        if cls in ("p", "n") and MEMORY not in regs:
+            return "32"
+    return cls
+
+
 def _opposites(*firsts: int, bits: int) -> tuple[tuple[int, int], ...]:
     """Pairs of numbers that differ in every one of the lower bits."""
     return tuple((n, n ^ ((1 << bits) - 1)) for n in firsts)
@@ -146,6 +156,8 @@ def _opposites(*firsts: int, bits: int) -> tuple[tuple[int, int], ...]:
 #: is not the same in the whole class, so that nothing can be decided alike for both that is not so for all. The differences tell operands apart:
 #: they are unlike each other and unlike those of registers (120, 128, 136, ...).
 _SAMPLES: dict[str, tuple[tuple[int, int], ...]] = {
+    "8": tuple((n, ~n) for n in (48, 32, 16)),
+    "32": tuple((n, ~n) for n in (0x35A71340, 0x2C6390F0, 0x1B63E0F0)),
     "p8": _opposites(48, 32, 16, bits=7),
     "n8": _opposites(-48, -32, -17, bits=7),
     "s": _opposites(13, 14, 11, bits=5),
@@ -207,8 +219,10 @@ def _kind(block: Block, uses: list[tuple[Value, int]]) -> str:
             return "shift"
         if v.op == "trunc" and any(w.op in ("shl", "lshr", "ashr", "rotl", "rotr") and w.args[1] is v for w in block.code):
             return "shift"
+    if any(v.op != "add" for v, _ in uses):
+        return "plain"
     addresses = [a for v in block.code if v.op in ("load", "store", "amo", "cas") for a in v.args[:1]]
-    return "address" if any(v is a for v, _ in uses for a in addresses) else "plain"
+    return "address" if any(v is a for v, _ in uses for a in addresses) else "sum"
 
 
 def _only_describes(block: Block, v: Value) -> bool:
@@ -217,10 +231,12 @@ def _only_describes(block: Block, v: Value) -> bool:
 
 
 class _How(NamedTuple):
-    """How a form is compiled: immediates as symbols that LLVM knows nothing of; pinned registers kept where they are over guest accesses."""
+    """How a form is compiled: immediates as symbols that LLVM knows nothing of; pinned registers kept where they are over guest accesses; with one
+    sample where that tells enough, or with two in any case."""
 
     opaque: bool = False
     precise: bool = False
+    twice: bool = False
 
 
 class StencilLowering(Lowering):
@@ -472,7 +488,7 @@ def _compile(arch: Arch, jobs: Sequence[tuple[Job, _How]]) -> list[tuple[Stencil
 
     texts, declarations = [header(arch.word)], set()
     for n, (job, how) in enumerate(jobs):
-        for sample in (0, 1) if _has_holes(job) else (0,):
+        for sample in (0, 1) if how.twice or _needs_two(job) else (0,):
             low = StencilLowering(job.block, arch, job.insn, job.key, sample, how)
             texts.append(low.text(f"s{n}_{sample}"))
             declarations |= low.declarations
@@ -484,8 +500,11 @@ def _compile(arch: Arch, jobs: Sequence[tuple[Job, _How]]) -> list[tuple[Stencil
         first = obj.functions[f"s{n}_0"]
         second = obj.functions.get(f"s{n}_1", first)
         code = obj.bytes_of(first)
-        holes = _find_holes(arch, job, code, obj.bytes_of(second), how.opaque)
-        wrong = [] if holes is not None else ["opaque"]
+        if how.twice or _needs_two(job):
+            holes, otherwise = _find_holes(arch, job, code, obj.bytes_of(second), how.opaque), "opaque"
+        else:
+            holes, otherwise = _register_holes(arch, job, code), "twice"
+        wrong = [] if holes is not None else [otherwise]
         if arch.user and _accesses(job.block) and not inspect.is_precise(code):
             wrong.append("precise")
         stencil = None if wrong or holes is None else _finish(obj, code, holes, relocs[first.name], job.key.regs)
@@ -498,12 +517,16 @@ def _accesses(block: Block) -> bool:
     return any(v.op in ("load", "store", "amo", "cas") for v in block.code)
 
 
-def _has_holes(job: Job) -> bool:
-    return MEMORY in job.key.regs or any(c in _SAMPLES for c in job.key.imms) or _jumps(job)
+def _needs_two(job: Job) -> bool:
+    """Whether holes can not be found with one sample. Where all of them are registers in memory they can, unless the text itself names some."""
+    named = any(v.op in ("reg.get", "reg.set") and isinstance(v.attr[1], int) for v in job.block.code)
+    return any(c in _SAMPLES for c in job.key.imms) or _jumps(job) or (named and MEMORY in job.key.regs)
 
 
 def _jumps(job: Job) -> bool:
-    return any(v.op == "jump" for v in job.block.code)
+    """Whether a text jumps through the jump cache."""
+    relative = "branch" in analyse(job.block, job.insn).imms
+    return not relative and any(v.op == "jump" and v.args[0].op != "npc" for v in job.block.code)
 
 
 def _candidates(arch: Arch, job: Job, opaque: bool) -> list[tuple[int, int, int, int]]:
@@ -522,6 +545,21 @@ def _candidates(arch: Arch, job: Job, opaque: bool) -> list[tuple[int, int, int,
     if _jumps(job):
         found.append((-1, *_JUMP_SAMPLES, 16))
     return found
+
+
+def _register_holes(arch: Arch, job: Job, code: bytes) -> list[Hole] | None:
+    """The holes of a form that has none but registers in memory: every access to one is by its distance from the state pointer, which no other
+    part of the state has. None where the code is more than is understood here."""
+    candidates = [c for c in _candidates(arch, job, True) if c[0] >= 0]
+    accesses = inspect.state_accesses(code) if candidates else []
+    if accesses is None:
+        return None
+    holes = []
+    for distance, offset, size in accesses:
+        operand = next((n for n, first, _, margin in candidates if first <= distance < first + margin), None)
+        if operand is not None:
+            holes.append(Hole(operand, offset, size, distance - next(c[1] for c in candidates if c[0] == operand)))
+    return holes
 
 
 def _find_holes(arch: Arch, job: Job, a: bytes, b: bytes, opaque: bool) -> list[Hole] | None:
