@@ -467,7 +467,7 @@ def compile_stencils(arch: Arch, jobs: Sequence[Job]) -> dict[Key, Stencil]:
     """Compile forms in one LLVM module. A form whose immediates can not be found in the code is compiled again with opaque ones, and one
     that changes registers before an access that may fault so that it does not."""
     done: dict[Key, Stencil] = {}
-    waiting = [(job, _How()) for job in jobs]
+    waiting = [(job, _How(opaque=_computes_with_operands(job.block))) for job in jobs]
     while waiting:
         again = []
         for (job, how), (stencil, wrong) in zip(waiting, _compile(arch, waiting), strict=True):
@@ -510,6 +510,22 @@ def _compile(arch: Arch, jobs: Sequence[tuple[Job, _How]]) -> list[tuple[Stencil
         stencil = None if wrong or holes is None else _finish(obj, code, holes, relocs[first.name], job.key.regs)
         results.append((stencil, wrong))
     return results
+
+
+#: What may be done to an immediate alone without its samples deciding anything: the result is another number that differs as they do.
+_HARMLESS = frozenset(("zext", "sext", "trunc", "add"))
+
+
+def _computes_with_operands(block: Block) -> bool:
+    """Whether a text computes something from immediates and constants alone. LLVM would do that for the samples, and where both give the same, as
+    with `imm < 100`, nobody could see it."""
+    known = set[Value]()
+    for v in block.code:
+        if v.op == "operand" or (v.op in OPS and any(a in known for a in v.args) and all(a in known or a.op == "const" for a in v.args)):
+            known.add(v)
+            if v.op != "operand" and v.op not in _HARMLESS:
+                return True
+    return False
 
 
 def _accesses(block: Block) -> bool:
