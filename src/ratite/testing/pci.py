@@ -90,6 +90,17 @@ class PciBench:
         self.devices.append(device)
         return device
 
+    def take_out(self, device: PciDevice) -> None:
+        """The reverse, without a trace."""
+        rises = list(self.rises)
+        device.set_interrupt(False)
+        assert device.parent is not None
+        del device.parent.functions[device.slot]
+        device.parent.devices.remove(device)
+        self.devices.remove(device)
+        self.host.decoding_changed()
+        self.rises = rises
+
     def function(self, device: PciDevice) -> Function:
         """The guest's side of it; its bus has a number already."""
         assert device.parent is not None

@@ -119,12 +119,12 @@ class RegisterBlock:
             del self._reads[key], self._writes[key]
 
     def _touched(self, offset: int, size: int) -> Iterator[tuple[int, int, Register | Window]]:
-        """The registers and windows that an access overlaps."""
+        """The registers that an access overlaps, and the window in which it begins."""
         index = max(bisect_right(self._starts, offset) - 1, 0)
         for place in self._places[index:]:
             if place[0] >= offset + size:
                 return
-            if place[1] > offset:
+            if place[1] > offset and (place[0] <= offset or not isinstance(place[2], Window)):
                 yield place
 
     def _read_odd(self, offset: int, size: int) -> int:

@@ -255,16 +255,19 @@ class VirtioPci(PciDevice, abstract=True, size=_END):
     def setup(self) -> None:
         if self.disable_modern and self.disable_legacy == "on":
             raise UsageError(f"{self.name}: neither interface is left with disable-modern=on and disable-legacy=on")
-        inner = self.backend_type.properties.values()
-        chosen = {prop.attribute: self.__dict__[prop.attribute] for prop in inner}
-        self.backend = self.backend_type(
-            **{prop.attribute: chosen[prop.attribute] for prop in inner if chosen[prop.attribute] != prop.default}
-        )
+        self.backend = self.make_backend()
         self.buses += self.backend.buses
         self.queue_limit = len(self.backend.make_queues())
         self.message_count = self._choose_vectors()
         self.legacy = self.disable_modern
         self._forget()
+
+    def make_backend(self) -> VirtioDevice:
+        """The device inside, with those properties that are its own and not left as they are by default."""
+        inner = [(prop.attribute, prop.default) for prop in self.backend_type.properties.values()]
+        return self.backend_type(
+            **{name: self.__dict__[name] for name, default in inner if self.__dict__[name] != default}
+        )
 
     def _choose_vectors(self) -> int:
         count = self.vectors
