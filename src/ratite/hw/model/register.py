@@ -194,6 +194,8 @@ class Register(metaclass=_RegisterType):
             if used & field.mask:
                 raise DefinitionError(f"{cls.__name__}.{field.name} overlaps another field")
             used |= field.mask
+            if field.name in ("dev", "index", "value", "written"):
+                raise DefinitionError(f"{cls.__name__}.{field.name}: registers have an attribute of this name")
 
     @classmethod
     def finish(cls, device: str, width: int) -> None:
