@@ -79,12 +79,12 @@ class Nvme(PciDevice, name="nvme", size=_SIZE):
     def realized(self) -> None:
         self._take_drive()
         self.add_bar(Bar(0, _SIZE, self, wide=True))
-        self.msix = self.config.add_capability(
-            Msix(self, self.msix_qsize, bar=0, table=_TABLE, pending=_PENDING), 0x40
-        )
         self.power = self.config.add_capability(PowerManagement(self), 0x60)
         kind = PortType.ENDPOINT if self.on_express_link else PortType.INTEGRATED_ENDPOINT
         self.express = self.config.add_capability(Express(self, kind), 0x80)
+        self.msix = self.config.add_capability(
+            Msix(self, self.msix_qsize, bar=0, table=_TABLE, pending=_PENDING), 0x40
+        )
 
     def _take_drive(self) -> None:
         if self.drive is None:
