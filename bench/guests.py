@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import measure
 from ratite.cli.console import Console
 from ratite.errors import RatiteError
-from ratite.fetch import guest, progress
+from ratite.fetch import cpio, guest, progress, sysroot
 
 BOOT_SECONDS = 600.0
 
@@ -41,6 +43,37 @@ def initrd_with_programs() -> Path:
     path = measure.BUILD / "bench-initrd.gz"
     path.write_bytes(guest.initrd(files().busybox.read_bytes(), extra))
     return path
+
+
+def sysroot_of(*packages: str) -> Path:
+    """A folder with Debian's riscv64 packages."""
+    try:
+        with progress.bar() as report:
+            return sysroot.make("riscv64", packages, progress=report)
+    except RatiteError as error:
+        sys.exit(f"The packages cannot be had: {error}")
+
+
+def archive_of(folder: Path, top: str, leave_out: Sequence[str], files: Mapping[str, bytes]) -> bytes:
+    """A cpio archive of a folder, below `top`, without the parts whose paths begin with one of `leave_out`, and with `files` added."""
+    archive = cpio.Archive()
+    archive.folder(top)
+    for name in ("proc", "dev", "tmp", "work"):
+        archive.folder(f"{top}/{name}")
+    for place, folders, names in os.walk(folder):
+        here = Path(place).relative_to(folder)
+        folders[:] = sorted(name for name in folders if not str(here / name).startswith(tuple(leave_out)))
+        for name in sorted([*folders, *names]):
+            path, inside = Path(place, name), f"{top}/{here / name}"
+            if path.is_symlink():
+                archive.link(inside, os.readlink(path))
+            elif path.is_dir():
+                archive.folder(inside)
+            elif path.is_file():
+                archive.file(inside, path.read_bytes(), path.stat().st_mode & 0o777)
+    for name, data in files.items():
+        archive.file(f"{top}/{name}", data, 0o755)
+    return archive.to_bytes()
 
 
 def power_off(console: Console) -> None:

@@ -33,14 +33,18 @@ class Sample(NamedTuple):
     output: str
 
 
-def options(description: str, ours: str, peer: str, rounds: int) -> argparse.Namespace:
-    """The options that every benchmark has: which emulators, how many rounds, where the figures go."""
+def options(
+    description: str, ours: str, peer: str, rounds: int, **sizes: tuple[int, str]
+) -> argparse.Namespace:
+    """The options that every benchmark has: which emulators, how many rounds, where the figures go. `sizes` are more: default and meaning by name."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--ours", default=ours, help=f"Ratite's program ({ours})")
     parser.add_argument("--peer", default=peer, help=f"the program to compare with ({peer})")
     parser.add_argument("--rounds", type=int, default=rounds, help=f"samples of each ({rounds})")
     parser.add_argument("--only", action="append", help="measure this alone; may be repeated")
     parser.add_argument("--json", type=Path, help="write the figures into a file")
+    for name, (usual, meaning) in sizes.items():
+        parser.add_argument(f"--{name}", type=int, default=usual, help=f"{meaning} ({usual})")
     chosen = parser.parse_args()
     for program in (chosen.ours, chosen.peer):
         if shutil.which(program) is None:
@@ -76,6 +80,20 @@ def build_programs() -> Path:
             sys.exit("riscv64-linux-gnu-gcc is needed (Debian: gcc-riscv64-linux-gnu, libc6-dev-riscv64-cross)")
         subprocess.run(["sh", str(HERE / "programs/build.sh"), str(BUILD)], check=True)
     return BUILD
+
+
+def compile_inside(name: str) -> bytes:
+    """A program of bench/inside, which measures from within a guest: static, for riscv64."""
+    source, program = HERE / "inside" / f"{name}.c", BUILD / name
+    BUILD.mkdir(exist_ok=True)
+    subprocess.run(["riscv64-linux-gnu-gcc", "-O2", "-Wall", "-Wextra", "-static", "-o", program, source], check=True)
+    return program.read_bytes()
+
+
+def preprocessed() -> dict[str, bytes]:
+    """The benchmark programs as a compiler sees them behind the preprocessor, by name."""
+    cross = ["riscv64-linux-gnu-gcc", "-E", "-P", "-std=gnu11"]
+    return {path.stem: subprocess.run([*cross, path], check=True, capture_output=True).stdout for path in sorted((HERE / "programs").glob("*.c"))}
 
 
 def geometric_mean(values: Sequence[float]) -> float:

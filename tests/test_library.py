@@ -32,6 +32,22 @@ def test_a_conversation() -> None:
         assert machine.ended
 
 
+def test_statistics() -> None:
+    """What is counted grows as the guest works: a device access is an exit to the reference evaluator, new code one to the translator."""
+    with Machine("virt", *MONITOR) as machine:
+        machine.console.wait_for(PROMPT)
+        first = machine.statistics()
+        machine.console.ask("mem 0x80000000 64", until=PROMPT)
+        second = machine.statistics()
+    assert 0 < first.engine["units"] <= second.engine["units"]
+    assert 0 < first.engine["code-bytes"] <= second.engine["code-bytes-peak"] <= second.engine["code-size"]
+    assert second.engine["translation-time"] > 0 < second.engine["memory"] <= second.engine["memory-peak"]
+    assert first.exits()["interpret"] < second.exits()["interpret"]
+    assert second.exits()["translate"] > 0
+    assert len(second.vcpus) == 1
+    assert second.vcpus[0]["exits"] == sum(second.exits().values())
+
+
 def test_waits_have_an_end() -> None:
     """What the guest does not say ends in TimeoutError, and in EOFError once the machine is gone; so does waiting for its end."""
     with Machine("virt", *MONITOR) as machine:

@@ -24,6 +24,10 @@ from ratite.cli import machine_options
 from ratite.errors import HostError, UsageError
 from ratite.machine_runner import Emulation
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ratite.cpu.statistics import Statistics
+
 PATIENCE = 60.0
 """Seconds that a conversation waits for an answer, when nothing else is said."""
 
@@ -147,6 +151,14 @@ class Machine:
         emulation = self._open()
         with emulation.lock:
             emulation.machine.memory.dma_write(address, data)
+
+    def statistics(self) -> Statistics:
+        """What its engine and its CPUs have counted so far; `ratite.cpu.statistics` says what there is and in which units."""
+        from ratite.cpu import statistics
+
+        engine = self._open().engine
+        assert engine is not None, "a board has at least one CPU"
+        return statistics.read(engine)
 
     def _open(self) -> Emulation:
         if self._emulation is None:

@@ -22,6 +22,7 @@ CATEGORIES: dict[str, str] = {
     "unimp": "guest use of what Ratite does not have",
     "guest_errors": "what a guest does against a manual",
     "mmu": "page walks: what was accessed, from where, and where it lies",
+    "stats": "at the end: what the engine and its CPUs have counted",
     "page": "the memory map: of a machine at the start and when it changes, of a process at the start",
 }
 """Every category with what it shows."""

@@ -19,7 +19,7 @@ from ratite.chardev.loop import IoLoop
 from ratite.chardev.manager import Chardevs
 from ratite.cli.machine_options import SystemConfig
 from ratite.cpu.engine import Engine, Tuning
-from ratite.cpu.scheduler import Scheduler
+from ratite.cpu.scheduler import Parallel, Scheduler, Turns
 from ratite.errors import UsageError
 from ratite.hw.model import RealClock
 from ratite.isa.riscv.arch import make_arch
@@ -65,7 +65,7 @@ class Emulation:
         self.machine = self._build()
         self.harts: list[RiscvHart] = self.machine.cpus
         self.sbi = self._firmware()
-        self.scheduler = Scheduler(self.harts, lambda call, ns: self.clock.timer(call).after(ns))
+        self.scheduler = self._scheduler()
         self.machine.on_request = self.scheduler.interrupt
         for hart in self.harts:
             hart.single_step = config.single_step
@@ -95,9 +95,22 @@ class Emulation:
             cpu_config = parse_cpu(self.config.cpu or f"rv{xlen}", xlen)
             builtin = choose_firmware(machine)[1] and machine.flash(0) is None
             self.cpu_config = cpu_config.for_firmware() if builtin else cpu_config
-            tuning = Tuning(region=self.config.regions, cache=self.config.disk_cache)
+            tuning = Tuning(region=self.config.regions, cache=self.config.disk_cache, perf=self.config.perf_map)
             self.engine = Engine(make_arch(self.cpu_config), machine.memory, lock=self.lock, tuning=tuning)
+            self._observe(self.engine)
         return RiscvHart(self.engine, self.cpu_config, number, self.clock, self.lock)
+
+    def _observe(self, engine: Engine) -> None:
+        """Have names or samples of what the engine does written, where they are asked for."""
+        if self.config.perf_map:
+            from ratite.cpu.perfmap import PerfMap
+            from ratite.profiling.symbols import first_of, load
+
+            engine.perf_map = PerfMap(engine, first_of([load(path).find for path in self.config.symbols]))
+        if self.config.profile is not None:
+            from ratite.profiling.recording import record
+
+            record(engine, self.config.profile, f"ratite-system-{self.config.arch}")
 
     def _build(self) -> Machine:
         c = self.config
@@ -128,6 +141,11 @@ class Emulation:
         for hart in self.harts:
             hart.sbi = sbi
         return sbi
+
+    def _scheduler(self) -> Scheduler:
+        if self.config.parallel and len(self.harts) > 1:
+            return Parallel(self.harts)
+        return Turns(self.harts, lambda call, ns: self.clock.timer(call).after(ns))
 
     def _boot_supervisor(self) -> None:
         plan = self.machine.boot
@@ -190,6 +208,8 @@ class Emulation:
         except BaseException as error:
             self._failure = error
             self._finish(1)
+        finally:
+            self.scheduler.close()
 
     def _asked(self) -> bool:
         return self.status is not None or self.machine.shutdown_status is not None or self.machine.reset_requested
@@ -208,6 +228,10 @@ class Emulation:
             close()
         self.loop.close()
         if self.engine is not None:
+            if log.enabled("stats"):
+                from ratite.cpu import statistics
+
+                log.write("stats", statistics.listing(statistics.read(self.engine)))
             self.engine.save()
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from ratite import log
-from ratite.cpu.scheduler import Processor, Scheduler
+from ratite.cpu.scheduler import Processor, Turns
 from ratite.cpu.vcpu import Event
 from tests.isa.riscv import harts
 
@@ -132,7 +132,7 @@ def test_processors_that_spin_get_their_turns() -> None:
         timers.append(threading.Timer(ns / 1e9, end_slice))
         timers[-1].start()
 
-    Scheduler(processors, arm).run_until(lambda: bool(first.x[10] and second.x[10]))
+    Turns(processors, arm).run_until(lambda: bool(first.x[10] and second.x[10]))
     for timer in timers:
         timer.join()
 

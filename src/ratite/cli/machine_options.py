@@ -8,6 +8,8 @@ from ratite import keyval
 from ratite.cli.options import Action, Option, OptionTable, Refused, accept, append, store, switch
 from ratite.errors import UsageError, unknown
 from ratite.keyval import Pairs
+from ratite.profiling.request import Request
+from ratite.profiling.request import parse as parse_profile
 
 MAX_CPUS = 512
 
@@ -62,10 +64,17 @@ class SystemConfig:
         self.log_items: list[str] = []
         self.log_file = ""
         self.single_step = False
+        self.parallel = True
         self.regions = False
         """Hot loops are compiled as a whole."""
         self.disk_cache = True
         """Stencils and translations are kept in the user's cache folder."""
+        self.profile: Request | None = None
+        """Where the time goes is sampled into a file."""
+        self.perf_map = False
+        """Names of generated code are written for Linux perf."""
+        self.symbols: list[str] = []
+        """Files that name guest code."""
         self.name = ""
         self.pid_file = ""
 
@@ -100,14 +109,13 @@ def _device(config: SystemConfig, text: str) -> None:
 
 
 def _accelerator(config: SystemConfig, text: str) -> None:
-    """Translation is the accelerator there is; its `thread` property is taken because both of its values run the
-    guest correctly.
-    """
+    """Translation is the accelerator there is."""
     pairs = keyval.parse(text, "accel")
     for name in pairs.get("accel").split(":"):
         if name == "tcg":
             properties = pairs.without("accel")
             properties.expect("property of accelerator tcg", ("thread", "region", "cache"))
+            config.parallel = _one_of("thread", properties.get("thread", "multi"), ("single", "multi")) == "multi"
             config.regions = keyval.switch(properties.get("region", "off"))
             config.disk_cache = keyval.switch(properties.get("cache", "on"))
             return
@@ -266,6 +274,9 @@ OPTIONS = OptionTable("[options] [disk image]", {
         Option("-d", "ITEM[,ITEM...]", "log these items; 'help' lists them", _log),
         Option("-D", "FILE", "log into FILE in place of standard error", store("log_file")),
         Option("-singlestep", "", "run guest code in the reference evaluator (slow)", switch("single_step")),
+        Option("-profile", "FILE[,frequency=HZ][,seconds=N]", "sample into FILE; `ratite profile` shows such", store("profile", parse_profile)),
+        Option("-perfmap", "", "name generated code in /tmp/perf-PID.map, for Linux perf", switch("perf_map")),
+        Option("-symbols", "FILE", "names for guest code: ELF file, System.map or kallsyms", append("symbols")),
         Option("-pidfile", "FILE", "write the process number into FILE", store("pid_file")),
         Option("-no-user-config", "", "accepted: there is no configuration file of the user's", accept()),
     ],

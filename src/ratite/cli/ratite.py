@@ -24,6 +24,7 @@ COMMANDS = {
     "devices": Command("tables", "[NAME]", "devices, or the properties of one"),
     "cpus": Command("tables", "[ARCH]", "CPU models and their extensions"),
     "fetch": Command("fetching", "ARCH DIR | sysroot ARCH DIR PACKAGE...", "get a guest or programs from Debian"),
+    "profile": Command("profile", "[-o FILE.svg] [-symbols FILE] PROGRAM...", "run a guest and show where its time goes"),
     "cache": Command("cache", "[info|clear]", "what is kept in the cache folder: show it, or delete it"),
     "binfmt": Command("binfmt", "[ARCH]", "print the command that lets the kernel start foreign programs"),
 }

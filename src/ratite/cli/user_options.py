@@ -6,8 +6,10 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 
 from ratite import keyval
-from ratite.cli.options import Option, OptionTable, Refused, store, switch
+from ratite.cli.options import Option, OptionTable, Refused, append, store, switch
 from ratite.errors import UsageError
+from ratite.profiling.request import Request
+from ratite.profiling.request import parse as parse_profile
 
 DEFAULT_STACK = 8 << 20
 PAGE = 4096
@@ -37,6 +39,12 @@ class UserConfig:
         """Kernel release that uname tells; empty for the host's."""
         self.seed: int | None = None
         """Seed of the random bytes that a program is given at its start; None for true ones."""
+        self.profile: Request | None = None
+        """Where the time goes is sampled into a file."""
+        self.perf_map = False
+        """Names of generated code are written for Linux perf."""
+        self.symbols: list[str] = []
+        """Files that name guest code, beside those that the program maps."""
         self.log_items: list[str] = []
         self.log_file = ""
         self.single_step = False
@@ -110,6 +118,9 @@ OPTIONS = OptionTable("[options] PROGRAM [ARGUMENT...]", {
         Option("-strace", "", "log system calls", switch("strace"), "RATITE_STRACE"),
         Option("-d", "ITEM[,ITEM...]", "log these items; 'help' lists them", _log, "RATITE_LOG"),
         Option("-D", "FILE", "log into FILE in place of standard error", store("log_file"), "RATITE_LOG_FILENAME"),
+        Option("-profile", "FILE[,frequency=HZ][,seconds=N]", "sample into FILE; `ratite profile` shows such", store("profile", parse_profile)),
+        Option("-perfmap", "", "name generated code in /tmp/perf-PID.map, for Linux perf", switch("perf_map"), "RATITE_PERFMAP"),
+        Option("-symbols", "FILE", "more names for guest code: ELF file or System.map", append("symbols")),
         Option("-singlestep", "", "run in the reference evaluator (slow)", switch("single_step"), "RATITE_SINGLESTEP"),
     ],
     "Not supported yet": [

@@ -21,10 +21,12 @@ _MAP_32BIT = 0x40
 
 
 class CodeMemory:
-    """A bump allocator of executable memory. `base` is the executable address of byte 0; writes go through `view`."""
+    """A bump allocator of executable memory. `base` is the executable address of byte 0; writes go through `view`. single: one mapping for
+    both, which forks copy.
+    """
 
-    def __init__(self, size: int, forks: bool = False) -> None:
-        take = _map_once if forks else _map_twice
+    def __init__(self, size: int, single: bool = False) -> None:
+        take = _map_once if single else _map_twice
         try:
             self._writable, self._executable = take(size)
         except OSError:
@@ -39,6 +41,7 @@ class CodeMemory:
         self._to_writable = _address(self._writable) - self.base
         self.used = 0
         self.floor = 0
+        self._before = 0  # the most that was used before a `clear`
 
     def put(self, code: bytes | bytearray, alignment: int = 16) -> int:
         """Append code and return its address; MemoryError when it does not fit."""
@@ -74,7 +77,13 @@ class CodeMemory:
 
     def clear(self) -> None:
         """Forget everything put after `keep`."""
+        self._before = self.peak
         self.used = self.floor
+
+    @property
+    def peak(self) -> int:
+        """The most bytes that have been used at a time."""
+        return max(self._before, self.used)
 
     def load(self, obj: Object, symbols: dict[str, int]) -> dict[str, int]:
         """Place an object's sections, resolve its relocations with `symbols`, and return the addresses of its functions."""

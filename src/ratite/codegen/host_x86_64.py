@@ -29,6 +29,10 @@ MISS_STUB = struct.pack("<BiBiQI2x", 0xB8, 0, 0xE9, 0, 0, 0)
 MISS_OPERAND, MISS_JUMP, MISS_RECORD, MISS_RETRY = 1, 6, 10, 18
 
 
+#: Instructions of 0 to 3 bytes that do nothing.
+NOPS = (b"", b"\x90", b"\x66\x90", b"\x0f\x1f\x00")
+
+
 def jump(at: int, to: int) -> bytes:
     """A direct jump placed at `at`."""
     return struct.pack("<Bi", 0xE9, to - (at + 5))
@@ -147,3 +151,9 @@ UC_R8, UC_R9, UC_R11, UC_R12, UC_R13, UC_R14, UC_R15 = (_GREGS + 8 * n for n in 
 UC_RDI, UC_RSI, UC_RDX, UC_RAX, UC_RCX, UC_RSP, UC_RIP = (_GREGS + 8 * n for n in (8, 9, 12, 13, 14, 15, 16))
 #: The register that holds the state pointer in generated code.
 UC_STATE = UC_R13
+#: Those that hold pinned guest registers.
+UC_PINNED = (UC_R14, UC_R15, UC_RDI, UC_RSI, UC_RDX, UC_RCX, UC_R8, UC_R9)
+
+#: A function (process id, own vector, other vector) that calls process_vm_readv(2), which copies only what can be read, and touches no errno:
+#: mov r10, rdx; mov edx, 1; mov r8d, 1; xor r9d, r9d; mov eax, 310; syscall; ret.
+READ_CHECKED = bytes.fromhex("4989d2 ba01000000 41b801000000 4531c9 b836010000 0f05 c3")

@@ -13,6 +13,7 @@ import importlib.util
 import marshal
 import os
 import tempfile
+import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import cache
@@ -131,6 +132,8 @@ class Library:
         self._renamed: dict[Any, Any] = {}
         self._changed = 0
         self._inode = 0
+        self.compiled = 0  # forms that this process has compiled
+        self.compile_ns = 0  # nanoseconds that LLVM took for them, and for the native helpers
         if persistent:
             self._merge(self._read())
 
@@ -177,7 +180,9 @@ class Library:
         if self.runtime is None:
             from ratite.codegen.runtime import compile_runtime
 
+            begin = time.monotonic_ns()
             self.runtime = compile_runtime(self.arch)
+            self.compile_ns += time.monotonic_ns() - begin
             self.save()
         return self.runtime
 
@@ -220,7 +225,10 @@ class Library:
 
         if self._refresh():
             jobs = [job for job in jobs if (tuple(job.key.form), job.key.regs, job.key.imms) not in self.stencils]
+        begin = time.monotonic_ns()
         compiled = compile_stencils(self.arch, jobs)
+        self.compile_ns += time.monotonic_ns() - begin
+        self.compiled += len(compiled)
         for key, s in compiled.items():
             self.stencils[tuple(key.form), key.regs, key.imms] = _plain(s)
         self._changed += len(compiled)

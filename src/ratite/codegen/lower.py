@@ -23,6 +23,9 @@ METADATA = """!0 = !{i64 -1, i64 -1}
 !8 = !{!"branch_weights", i32 1, i32 100000}
 """
 
+#: Numbers of atomic operations that are kept, and how many low bits of an address share one.
+RESERVATIONS, RESERVATION_BITS = 1 << 16, 4
+
 
 def integer(value: int, width: int) -> str:
     """A constant as LLVM writes it."""
@@ -349,17 +352,69 @@ class Lowering:
         self.accessed()
 
     def _op_amo(self, v: Value) -> str:
-        p = self.host_pointer(self._address(v.args[0]), v.width, write=True)
+        address = self._address(v.args[0])
+        p = self.host_pointer(address, v.width, write=True)
+        self._count_atomic(address, p)
         old = self(f"atomicrmw {v.attr} ptr {p}, i{v.width} {self.value(v.args[1])} seq_cst, align {v.width // 8}")
         self.accessed()
         return old
 
     def _op_cas(self, v: Value) -> str:
-        p = self.host_pointer(self._address(v.args[0]), v.width, write=True)
+        address = self._address(v.args[0])
+        p = self.host_pointer(address, v.width, write=True)
+        self._count_atomic(address, p)
         old, new, w = self.value(v.args[1]), self.value(v.args[2]), v.width
         pair = self(f"cmpxchg ptr {p}, i{w} {old}, i{w} {new} seq_cst seq_cst, align {w // 8}")
         self.accessed()
         return self(f"extractvalue {{ i{w}, i1 }} {pair}, 0")
+
+    # Reservations. Every atomic operation first counts up a number that belongs to its address. A conditional store looks whether anybody has
+    # since the reservation was made, and is a compare-and-swap after that: so it fails after other atomic operations also where memory holds
+    # again what was read there. What happens between the look and the swap, a few instructions, is noticed by the value alone.
+    def _counter(self, address: str, p: str) -> str:
+        """Where the number of atomic operations on a guest address, and its host address, is."""
+        n = self(f"lshr i64 {self.reserved_address(address, p)}, {RESERVATION_BITS}")
+        offset = self(f"shl i64 {self(f'and i64 {n}, {RESERVATIONS - 1}')}, 2")
+        table = self(f"inttoptr i64 {self.get_field('reservations')} to ptr")
+        return self(f"getelementptr i8, ptr {table}, i64 {offset}")
+
+    def reserved_address(self, address: str, p: str) -> str:
+        """What is the same for all processors that access the same memory."""
+        return self(f"ptrtoint ptr {p} to i64")
+
+    def _count_atomic(self, address: str, p: str) -> None:
+        self(f"atomicrmw add ptr {self._counter(address, p)}, i32 1 seq_cst, align 4")
+
+    def _op_load_reserved(self, v: Value) -> str:
+        address, w = self._address(v.args[0]), v.width
+        p = self.host_pointer(address, w, write=False)
+        version = self(f"load atomic i32, ptr {self._counter(address, p)} seq_cst, align 4")
+        loaded = self(f"load atomic volatile i{w}, ptr {p} seq_cst, align {w // 8}")
+        self.accessed()
+        self.set_field("reserve_addr", address)
+        self.set_field("reserve_value", loaded if w == 64 else self(f"zext i{w} {loaded} to i64"))
+        self.set_field("reserve_version", version)
+        return loaded
+
+    def _op_store_conditional(self, v: Value) -> str:
+        new, w = self.value(v.args[1]), v.args[1].width
+        address = self._address(v.args[0])
+        p = self.host_pointer(address, w, write=True)
+        counter = self._counter(address, p)
+        now = self(f"load atomic i32, ptr {counter} seq_cst, align 4")
+        holds, out, before = self.new_label(), self.new_label(), self.label
+        self.branch(self(f"icmp eq i32 {now}, {self.get_field('reserve_version')}"), holds, out, True)
+        self.start(holds)
+        self(f"atomicrmw add ptr {counter}, i32 1 seq_cst, align 4")
+        expected = self.get_field("reserve_value")
+        if w < 64:
+            expected = self(f"trunc i64 {expected} to i{w}")
+        pair = self(f"cmpxchg ptr {p}, i{w} {expected}, i{w} {new} seq_cst seq_cst, align {w // 8}")
+        done = self(f"extractvalue {{ i{w}, i1 }} {pair}, 1")
+        self.accessed()
+        self.line(f"br label %{out}")
+        self.start(out)
+        return self(f"phi i1 [ false, %{before} ], [ {done}, %{holds} ]")
 
     #: Loads may fault, and nothing else may tell: also one whose result nobody needs has to be done.
     must_load = False
@@ -378,6 +433,12 @@ class Lowering:
         p = self(f"inttoptr i{v.args[0].width} {self.value(v.args[0])} to ptr")
         x = v.args[1]
         self.line(f"store i{x.width} {self.value(x)}, ptr {p}, align 1")
+
+    def _op_poke_if(self, v: Value) -> str:
+        p = self(f"inttoptr i{v.args[0].width} {self.value(v.args[0])} to ptr")
+        expected, new, w = self.value(v.args[1]), self.value(v.args[2]), v.width
+        pair = self(f"cmpxchg ptr {p}, i{w} {expected}, i{w} {new} seq_cst seq_cst, align {w // 8}")
+        return self(f"extractvalue {{ i{w}, i1 }} {pair}, 0")
 
     def _op_call(self, v: Value) -> str | None:
         args = ", ".join(["ptr %env"] + [f"i{a.width} {self.value(a)}" for a in v.args])

@@ -9,8 +9,8 @@ next instruction. An exception of the guest is raised as `GuestTrap`, leaving fo
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 from ratite.bits import mask
 from ratite.errors import DefinitionError
@@ -60,13 +60,17 @@ class _Writer:
 
     def text(self) -> str:
         for v in self.block.code:
-            if v.op in OPS:
-                self.line(f"v{v.index} = {self._pure(v)}")
-            elif v.op not in ("const", "operand", "pc", "npc"):
-                getattr(self, "_" + v.op.replace(".", "_"))(v)
+            self.operation(v)
         fmt = self.insn.text.fmt
         params = ["cpu", "pc", "npc"] + [f"r_{r.name}" for r in fmt.regs] + [f"i_{i.name}" for i in fmt.imms]
         return f"def evaluate({', '.join(params)}):\n" + "\n".join(self.lines) + "\n    return npc\n"
+
+    def operation(self, v: Value) -> None:
+        """Write the line or lines of one operation."""
+        if v.op in OPS:
+            self.line(f"v{v.index} = {self._pure(v)}")
+        elif v.op not in ("const", "operand", "pc", "npc"):
+            getattr(self, "_" + v.op.replace(".", "_"))(v)
 
     def _pure(self, v: Value) -> str:
         names = dict(zip("abc", (self.name(a) for a in v.args), strict=False))
@@ -178,6 +182,12 @@ class _Writer:
         args = ", ".join([self.name(v.args[0]), str(v.width // 8), self.name(v.args[1]), self.name(v.args[2])])
         self.line(f"v{v.index} = cpu.cas({args})")
 
+    def _load_reserved(self, v: Value) -> None:
+        self.line(f"v{v.index} = cpu.load_reserved({self.name(v.args[0])}, {v.width // 8})")
+
+    def _store_conditional(self, v: Value) -> None:
+        self.line(f"v{v.index} = cpu.store_conditional({self.name(v.args[0])}, {v.args[1].width // 8}, {self.name(v.args[1])})")
+
     def _fence(self, v: Value) -> None:
         """One evaluator runs at a time, in order."""
 
@@ -209,3 +219,76 @@ def evaluator(block: Block, insn: Insn, layout: Layout) -> Evaluator:
     exec(compile(text, f"<{block.name}>", "exec"), namespace)
     function: Evaluator = namespace["evaluate"]
     return function
+
+
+class Move(NamedTuple):
+    """What a load or store does beside its access, for one instruction word.
+
+    size: bytes of the access. take: given the processor and the value loaded, enters that in the state. give: the value to store. One of them.
+    """
+
+    size: int
+    take: Callable[[Any, int], None] | None
+    give: Callable[[Any], int] | None
+
+
+class _MoveWriter(_Writer):
+    """Writes what an instruction with known operands does before or after its one access to memory."""
+
+    def __init__(self, block: Block, insn: Insn, layout: Layout, operands: Sequence[int]) -> None:
+        super().__init__(block, insn, layout)
+        fmt = insn.text.fmt
+        names = [r.name for r in fmt.regs] + [i.name for i in fmt.imms]
+        self.numbers = dict(zip(names, operands, strict=True))
+
+    def name(self, v: Value) -> str:
+        return str(self.numbers[v.attr] & mask(v.width)) if v.op == "operand" else super().name(v)
+
+    def _register(self, attr: tuple[str, str | int]) -> str:
+        file, which = attr
+        return super()._register((file, self.numbers[which] if isinstance(which, str) else which))
+
+    def _reg_set(self, v: Value) -> None:
+        file, which = v.attr
+        if (self.numbers[which] if isinstance(which, str) else which) != self.layout.file(file).zero:
+            self.line(f"{self._register(v.attr)} = {self.name(v.args[0])}")
+
+    def _load(self, v: Value) -> None:
+        self.line(f"v{v.index} = value")
+
+    def _store(self, v: Value) -> None:
+        self.line(f"return {self.name(v.args[1])}")
+
+    def function(self, results: Sequence[Value]) -> Callable[..., Any]:
+        """The operations that `results` need, as a function."""
+        needed = set[Value]()
+        waiting = list(results)
+        while waiting:
+            v = waiting.pop()
+            if v not in needed:
+                needed.add(v)
+                waiting += v.args[1:] if v.op == "store" else () if v.op == "load" else v.args
+        for v in self.block.code:
+            if v in needed:
+                self.operation(v)
+        namespace = self.globals
+        exec(compile("def move(cpu, value=0):\n" + "\n".join(self.lines or ["    pass"]), f"<{self.block.name}>", "exec"), namespace)
+        function: Callable[..., Any] = namespace["move"]
+        return function
+
+
+#: What the text of a load or store may consist of to be taken apart, beside pure operations.
+_MOVES = frozenset(("const", "operand", "reg.get", "reg.set", "state.get", "load", "store"))
+
+
+def move_of(block: Block, insn: Insn, layout: Layout, operands: Sequence[int]) -> Move | None:
+    """Take a plain load or store apart, whose address somebody else has found; None where the instruction is more than that."""
+    code = block.code
+    accesses = [v for v in code if v.op in ("load", "store")]
+    if len(accesses) != 1 or any(v.op not in _MOVES and v.op not in OPS for v in code):
+        return None
+    access = accesses[0]
+    writer, changes = _MoveWriter(block, insn, layout, operands), [v for v in code if v.op == "reg.set"]
+    if access.op == "load":
+        return Move(access.width // 8, writer.function(changes), None)
+    return None if changes else Move(access.args[1].width // 8, None, writer.function([access]))

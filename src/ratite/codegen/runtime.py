@@ -10,14 +10,16 @@ It is LLVM text with the offsets of the configured state, compiled together with
 
 Entry of a translation cache, 32 bytes: {page readable, page writable, page executable, host minus guest address}; a page that does not match
 any address is -1. Entry of a jump cache: {guest address, host address}. Entry of the table of translated entries, 32 bytes: {guest
-address, host page | context, host address of code, unused}. Row of the RAM table, 40 bytes: {first guest-physical address, last, host minus
-guest, address of a byte per page (not zero: holds translated code), writable}; the table ends with a row of last < first.
+address, host page | context, host address of code, number of changes}; an entry whose number is odd, or changes meanwhile, does not count. Row
+of the RAM table, 40 bytes: {first guest-physical address, last, host minus guest, address of a byte per page (not zero: holds translated
+code), writable}; the table ends with a row of last < first.
 """
 
 from __future__ import annotations
 
 from ratite.codegen import host_x86_64 as host
 from ratite.codegen.lower import METADATA, HelperLowering
+from ratite.codegen.sampling import sampling_text
 from ratite.codegen.stencil import JUMP_BASE, JUMP_ENTRIES, JUMP_SIZE, PAGE_BITS, TLB_ENTRIES, TLB_SIZE, signature
 from ratite.isa.arch import Arch, Exit
 
@@ -28,6 +30,9 @@ JUMP_PAGES = 7680
 
 #: Kinds of relocations of placed code (`ratite.cpu.placing`).
 RELOCATE_SYMBOL, RELOCATE_ABSOLUTE, RELOCATE_PAGE64, RELOCATE_PAGE32, RELOCATE_MISS = range(5)
+
+#: What `tlb_insert` gives where there is no RAM; it leaves the address in `device_address`.
+NOT_RAM = 2
 
 _PAGE = -(1 << PAGE_BITS)
 
@@ -65,6 +70,12 @@ def _ptr(name: str, offset: int | str, base: str = "%env") -> str:
     return f" %{name} = getelementptr i8, ptr {base}, i64 {offset}\n"
 
 
+def _count(arch: Arch, name: str) -> str:
+    """Add one to a counter of the state; for what is rare."""
+    where = _ptr(f"c_{name}", arch.layout.slots[name].offset)
+    return where + f" %n_{name} = load i64, ptr %c_{name}\n %m_{name} = add i64 %n_{name}, 1\n store i64 %m_{name}, ptr %c_{name}\n"
+
+
 def _traced(arch: Arch, yes: str, no: str) -> str:
     """Go to label `yes` when Python logs page walks and traps, else to `no`."""
     offset = arch.layout.slots["traced"].offset
@@ -81,6 +92,7 @@ def _entering(arch: Arch) -> str:
     return f"""
 define void @enter(ptr %env) nounwind {{
 {load}{_ptr("ctl", t.at("mxcsr"))}{_ptr("own", t.at("host_mxcsr"))}{_ptr("tl", t.at("tlb"))} %tlb = load ptr, ptr %tl
+{_ptr("rsn", t.at("reason"))} store i64 0, ptr %rsn
  call void @llvm.x86.sse.stmxcsr(ptr %own)
  call void @llvm.x86.sse.ldmxcsr(ptr %ctl)
  call preserve_nonecc void @begin({_arguments(w)})
@@ -203,19 +215,25 @@ table:
 """
     return f"""
 define ptr @find_entry(ptr %env, i64 %pc) nounwind {{
-{where}{_ptr("htp", t.at("entry_table"))} %ht = load ptr, ptr %htp
+{_count(arch, "jump_misses")}{where}{_ptr("htp", t.at("entry_table"))} %ht = load ptr, ptr %htp
  %h1 = lshr i64 %pc, 1
  %h2 = lshr i64 %key, 7
  %h3 = add i64 %h1, %h2
  %h4 = and i64 %h3, {(1 << ENTRY_BITS) - 1}
  %h5 = shl i64 %h4, 5
-{_ptr("he", "%h5", "%ht")}{_ptr("hk", 8, "%he")}{_ptr("hc", 16, "%he")} %hpc = load i64, ptr %he
- %hkey = load i64, ptr %hk
- %code = load ptr, ptr %hc
+{_ptr("he", "%h5", "%ht")}{_ptr("hk", 8, "%he")}{_ptr("hc", 16, "%he")}{_ptr("hn", 24, "%he")} %n1 = load atomic i64, ptr %hn acquire, align 8
+ %hpc = load atomic i64, ptr %he acquire, align 8
+ %hkey = load atomic i64, ptr %hk acquire, align 8
+ %code = load atomic ptr, ptr %hc acquire, align 8
+ %n2 = load atomic i64, ptr %hn acquire, align 8
  %same = icmp eq i64 %hpc, %pc
  %samek = icmp eq i64 %hkey, %key
  %both = and i1 %same, %samek
- br i1 %both, label %found, label %none
+ %odd = trunc i64 %n1 to i1
+ %still = icmp eq i64 %n1, %n2
+ %whole = xor i1 %odd, %still
+ %valid = and i1 %both, %whole
+ br i1 %valid, label %found, label %none
 found:
 {_ptr("jcp", t.at("jump_cache"))} %jc = load ptr, ptr %jcp
  %sh = shl i64 %pc, 3
@@ -316,7 +334,7 @@ code:
 """
     else:
         check = " br label %retry\n"
-    reasons = f"[ {Exit.INTERPRET}, %look ], [ {Exit.MISS}, %walk ], [ {Exit.INTERPRET}, %bad ]"
+    reasons = f"[ {Exit.INTERPRET}, %look ], [ {Exit.MISS}, %walk ], [ %exit, %io ]"
     reasons += f", [ {Exit.CODE_WRITE}, %code ]" if write else ""
     return f"""
 define preserve_nonecc void @miss_{name}({signature(w, True)}, ptr %rec) nounwind {{
@@ -341,8 +359,12 @@ filled:
  tail call preserve_nonecc void %again({_arguments(w)})
  ret void
 bad:
- %io = icmp ult i{w} %st, 16
- br i1 %io, label %out, label %fault
+ %notram = icmp ult i{w} %st, 16
+ br i1 %notram, label %io, label %fault
+io:
+ %device = icmp eq i{w} %st, {NOT_RAM}
+ %exit = select i1 %device, i64 {Exit.DEVICE}, i64 {Exit.INTERPRET}
+ br label %out
 fault:
 {pcload}{_ptr("np1", t.at("next_pc"))} store i{w} %pc, ptr %np1
  %cause = sub i{w} %st, 16
@@ -355,6 +377,7 @@ out:
 {_ptr("rs", t.at("reason"))} store i64 %why, ptr %rs
 {_ptr("tv", t.at("trap_value"))} store i64 %va, ptr %tv
 {_ptr("tc", t.at("trap_cause"))} store i64 {int(write)}, ptr %tc
+{_ptr("ar", t.at("access_record"))} store ptr %rec, ptr %ar
  tail call preserve_nonecc void @leave({_arguments(w)})
  ret void
 }}
@@ -392,7 +415,7 @@ none:
 }}
 define i64 @tlb_insert(ptr %env, i64 %va, i64 %pa, i64 %perms) nounwind {{
 entry:
-{region} %exec = and i64 %perms, 4
+{region}{_count(arch, "tlb_fills")} %exec = and i64 %perms, 4
  %isx = icmp ne i64 %exec, 0
 {_ptr("mip", t.at("mmu_index"))}{_ptr("cip", t.at("context_index"))} %mi = load i64, ptr %mip
  %ci = load i64, ptr %cip
@@ -449,7 +472,8 @@ put:
  store i64 %di2, ptr %dip
  ret i64 0
 none:
- ret i64 1
+{_ptr("dap", t.at("device_address"))} store i64 %pa, ptr %dap
+ ret i64 {NOT_RAM}
 }}
 define void @tlb_large(ptr %env, i64 %va, i64 %size) nounwind {{
  %neg = sub i64 0, %size
@@ -524,7 +548,7 @@ def _flushing(arch: Arch) -> str:
     return f"""
 declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)
 define void @tlb_flush(ptr %env) nounwind {{
-{_ptr("dp", t.at("tlb_dirty"))} %d = load i64, ptr %dp
+{_count(arch, "tlb_flushes")}{_ptr("dp", t.at("tlb_dirty"))} %d = load i64, ptr %dp
  store i64 0, ptr %dp
 {_ptr("lm", t.at("large_mask"))} store i64 -1, ptr %lm
 {_ptr("jp", JUMP_PAGES)} call void @llvm.memset.p0.i64(ptr %jp, i8 0, i64 512, i1 false)
@@ -654,7 +678,10 @@ over:
 
 def _placing(arch: Arch) -> str:
     """`relocate` fills in what depends on the place of a piece of code: `to` is where it is written, `at` its address, `table` has `count`
-    relocations, `va` is the guest address of its page, `symbols` the addresses of what it refers to."""
+    relocations, `va` is the guest address of its page, `symbols` the addresses of what it refers to. `enter_places` makes its instructions known
+    in `entries` of their page: `pcs` are their offsets, `places` those of their code from `at`. `write_entry` changes an entry of the table of
+    translated entries so that who reads it meanwhile takes it for what it was or is, and `enter_published` enters `count` such offsets of a
+    page at `va` in the table of translated entries, `tag` being the host page and context."""
     mask = (1 << arch.word) - 1 if arch.word < 64 else -1
     store32 = " %x32 = trunc i64 %x to i32\n store i32 %x32, ptr %p, align 1\n br label %on\n"
     return f"""
@@ -723,6 +750,67 @@ on:
  %i2 = add i64 %i, 24
  br label %next
 }}
+define void @enter_places(ptr %entries, ptr %pcs, ptr %places, i64 %count, i64 %at) nounwind {{
+entry:
+ br label %next
+next:
+ %i = phi i64 [ 0, %entry ], [ %i2, %one ]
+ %more = icmp ult i64 %i, %count
+ br i1 %more, label %one, label %done
+done:
+ ret void
+one:
+ %pcp = getelementptr i16, ptr %pcs, i64 %i
+ %pc = load i16, ptr %pcp
+ %unit = lshr i16 %pc, 1
+ %n = zext i16 %unit to i64
+ %placep = getelementptr i32, ptr %places, i64 %i
+ %place = load i32, ptr %placep
+ %at32 = trunc i64 %at to i32
+ %code = add i32 %place, %at32
+ %e = getelementptr i32, ptr %entries, i64 %n
+ store i32 %code, ptr %e
+ %i2 = add i64 %i, 1
+ br label %next
+}}
+define void @write_entry(ptr %e, i64 %pc, i64 %tag, i64 %code) nounwind {{
+{_ptr("numberp", 24, "%e")}{_ptr("tagp", 8, "%e")}{_ptr("codep", 16, "%e")} %number = load i64, ptr %numberp
+ %odd = add i64 %number, 1
+ %even = add i64 %number, 2
+ store atomic i64 %odd, ptr %numberp release, align 8
+ store atomic i64 %pc, ptr %e release, align 8
+ store atomic i64 %tag, ptr %tagp release, align 8
+ store atomic i64 %code, ptr %codep release, align 8
+ store atomic i64 %even, ptr %numberp release, align 8
+ ret void
+}}
+define void @enter_published(ptr %table, ptr %offsets, i64 %count, ptr %entries, i64 %va, i64 %tag) nounwind {{
+entry:
+ br label %next
+next:
+ %i = phi i64 [ 0, %entry ], [ %i2, %one ]
+ %more = icmp ult i64 %i, %count
+ br i1 %more, label %one, label %done
+done:
+ ret void
+one:
+ %offsetp = getelementptr i16, ptr %offsets, i64 %i
+ %offset16 = load i16, ptr %offsetp
+ %offset = zext i16 %offset16 to i64
+ %unit = lshr i64 %offset, 1
+ %ep = getelementptr i32, ptr %entries, i64 %unit
+ %code32 = load i32, ptr %ep
+ %code = zext i32 %code32 to i64
+ %pc = add i64 %va, %offset
+ %h1 = lshr i64 %pc, 1
+ %h2 = lshr i64 %tag, 7
+ %h3 = add i64 %h1, %h2
+ %h4 = and i64 %h3, {(1 << ENTRY_BITS) - 1}
+ %slot = shl i64 %h4, 5
+{_ptr("to", "%slot", "%table")} call void @write_entry(ptr %to, i64 %pc, i64 %tag, i64 %code)
+ %i2 = add i64 %i, 1
+ br label %next
+}}
 """
 
 
@@ -734,7 +822,7 @@ def runtime_text(arch: Arch) -> str:
     """The LLVM module of the engine and of the ISA's helpers."""
     parts = [f'target triple = "{host.TRIPLE}"\n', METADATA, host.FP_DECLARATIONS, "declare ptr @llvm.addressofreturnaddress.p0()\n"]
     parts += [_entering(arch), _dispatch(arch), _find_entry(arch), _fetch_is(arch), _raising(arch), _flushing(arch)]
-    parts += [_memory(arch), _faults(arch), _placing(arch)]
+    parts += [_memory(arch), _faults(arch), _placing(arch), sampling_text(arch)]
     if not arch.user:
         parts += [_miss(arch, False), _miss(arch, True)]
     declarations: set[str] = set()

@@ -19,7 +19,7 @@ from ratite.codegen.elfobj import Object, Reloc
 from ratite.codegen.floats import hostable
 from ratite.codegen.lower import METADATA, Lowering
 from ratite.errors import DefinitionError
-from ratite.ir import OPS, Block, Value
+from ratite.ir import ACCESSES, OPS, Block, Value
 from ratite.ir.verify import ENDS
 from ratite.isa.arch import Arch, Exit
 from ratite.isa.dsl import Insn, record
@@ -28,6 +28,9 @@ ZERO, MEMORY = -1, -2  #: register classes beside the numbers of pinned register
 
 # What is filled in when code is placed.
 TAKEN, STUB, MISS_LOAD, MISS_STORE, ADDRESS64, ADDRESS32, FIXED, CONSTANT = range(8)
+
+#: The native helpers behind the two kinds of misses.
+MISS_HANDLERS = {MISS_LOAD: "miss_load", MISS_STORE: "miss_store"}
 
 #: Size of a jump cache in entries of 16 bytes {guest address, host address}, and of a translation cache in entries of 32 bytes.
 JUMP_ENTRIES = 4096
@@ -204,7 +207,7 @@ def _kind(block: Block, uses: list[tuple[Value, int]]) -> str:
             return "shift"
         if v.op == "trunc" and any(w.op in ("shl", "lshr", "ashr", "rotl", "rotr") and w.args[1] is v for w in block.code):
             return "shift"
-    addresses = [a for v in block.code if v.op in ("load", "store", "amo", "cas") for a in v.args[:1]]
+    addresses = [a for v in block.code if v.op in ACCESSES for a in v.args[:1]]
     return "address" if any(v is a for v, _ in uses for a in addresses) else "plain"
 
 
@@ -404,6 +407,9 @@ class StencilLowering(Lowering):
         delta = self(f"load i64, ptr {self(f'getelementptr i8, ptr {entry}, i64 24')}")
         return self(f"inttoptr i64 {self(f'add i64 {delta}, {address}')} to ptr")
 
+    def reserved_address(self, address: str, p: str) -> str:
+        return address if self.arch.user else super().reserved_address(address, p)
+
     def accessed(self) -> None:
         if self.how.precise:
             self.line(host.keep_pinned(self.word))
@@ -492,7 +498,7 @@ def _compile(arch: Arch, jobs: Sequence[tuple[Job, _How]]) -> list[tuple[Stencil
 
 def _accesses(block: Block) -> bool:
     """Whether a text accesses guest memory, which may fault in the middle of its code."""
-    return any(v.op in ("load", "store", "amo", "cas") for v in block.code)
+    return any(v.op in ACCESSES for v in block.code)
 
 
 def _has_holes(job: Job) -> bool:

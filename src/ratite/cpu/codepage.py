@@ -4,20 +4,64 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
+from collections.abc import Iterator
 
 PAGE = 4096
+
+_NO_ENTRIES = bytes(PAGE // 2 * 4)
 
 #: Where the code of a page is, to whom it belongs: host address of the page, guest-virtual address, context.
 PageKey = tuple[int, int, int]
 
 
-class CodePage:
-    """The translation of one page: guest offset -> host address of the code.
+class Entries:
+    """Guest offset -> host address of its code; for one page. Code lies below 4 GiB.
 
-    base: guest-virtual address of the page. data: its bytes as 16-bit units. pending: branches to offsets that are not translated yet, to be linked
-    directly when they are: host addresses of their displacements. published: offsets that are in the table which native code searches.
-    regions: offsets at which a region begins, with its host address. detours: displacements that lead into regions, by host address, and what
-    was there before. kept: what `known` was when the store of translations took the page.
+    table: the address for every 16-bit unit of the page, 0 where there is no code; native code fills and reads it. count: how many there are.
+    """
+
+    __slots__ = ("count", "table")
+
+    def __init__(self) -> None:
+        self.table = array("I", _NO_ENTRIES)
+        self.count = 0
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __contains__(self, offset: int) -> bool:
+        return 0 <= offset < PAGE and self.table[offset >> 1] != 0
+
+    def __getitem__(self, offset: int) -> int:
+        address = self.table[offset >> 1]
+        if not address:
+            raise KeyError(offset)
+        return address
+
+    def get(self, offset: int) -> int | None:
+        """The address of the code for an offset, None where there is none."""
+        return self.table[offset >> 1] or None
+
+    def __setitem__(self, offset: int, address: int) -> None:
+        self.count += not self.table[offset >> 1]
+        self.table[offset >> 1] = address
+
+    def items(self) -> Iterator[tuple[int, int]]:
+        """Offsets and addresses."""
+        return ((2 * n, address) for n, address in enumerate(self.table) if address)
+
+    def touched(self, first: int, end: int) -> bool:
+        """Whether there is code for an offset in [first, end)."""
+        return any(self.table[max(first + 1, 0) >> 1 : max(end + 1, 0) >> 1])
+
+
+class CodePage:
+    """The translation of one page.
+
+    base: guest-virtual address of the page. data: its bytes as 16-bit units. entries: where the code for an offset is. pending: branches to offsets
+    that are not translated yet, to be linked directly when they are: host addresses of their displacements. published: offsets that are in the
+    table which native code searches. regions: offsets at which a region begins, with its host address. detours: displacements that lead into
+    regions, by host address, and what was there before. kept: what `known` was when the store of translations took the page.
     """
 
     __slots__ = ("base", "data", "detours", "entries", "kept", "key", "limit", "pending", "published", "regions", "units")
@@ -26,7 +70,7 @@ class CodePage:
         self.key, self.base = key, key[1]
         self.data = data.cast("H")
         self.limit = len(self.data)
-        self.entries: dict[int, int] = {}
+        self.entries = Entries()
         self.pending: dict[int, list[int]] = {}
         self.published: set[int] = set()
         self.units: list[Unit] = []
@@ -64,3 +108,15 @@ class Unit:
         if not 0 <= address - self.start < self.straight:
             return None
         return self.page.base + self.pcs[bisect_right(self.places, address - self.start) - 1]
+
+
+class RegionUnit(Unit):
+    """The machine code of a region, for those who ask where execution is: all of it counts as the region's head."""
+
+    __slots__ = ()
+
+    def __init__(self, page: CodePage, head: int, start: int, size: int) -> None:
+        super().__init__(page, start, size, size)
+        self.pcs.append(head)
+        self.places.append(0)
+        self.portable = False

@@ -7,17 +7,22 @@ import os
 import struct
 import threading
 from array import array
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ratite import log
 from ratite.codegen.codemem import CodeMemory
 from ratite.codegen.elfobj import CONSTANT_ALIGNMENT, CONSTANT_SIZE, Object
+from ratite.codegen.host_x86_64 import READ_CHECKED
 from ratite.codegen.library import Library
+from ratite.codegen.lower import RESERVATIONS
 from ratite.codegen.runtime import ENTRY_BITS
-from ratite.cpu.codepage import PAGE, CodePage, PageKey
+from ratite.cpu.codepage import PAGE, CodePage, PageKey, Unit
+from ratite.cpu.exclusive import Exclusive
 from ratite.cpu.hostmem import HostBuffer
 from ratite.cpu.pagestore import PageStore
 from ratite.cpu.regions import Regions
@@ -26,6 +31,9 @@ from ratite.errors import DefinitionError, MemoryAccessError
 from ratite.isa.arch import Arch
 
 if TYPE_CHECKING:
+    from ratite.codegen.reference import Move
+    from ratite.cpu.perfmap import PerfMap
+    from ratite.cpu.sampling import Sampler
     from ratite.cpu.vcpu import Vcpu
     from ratite.memory.ram import RamBlock
     from ratite.memory.space import AddressSpace
@@ -73,10 +81,13 @@ def _thunk(address: int) -> bytes:
 
 @dataclass(frozen=True)
 class Tuning:
-    """How an engine works. region: hot loops are compiled as a whole. cache: stencils and translations are kept on disk."""
+    """How an engine works. region: hot loops are compiled as a whole. cache: stencils and translations are kept on disk. perf: code memory is one
+    anonymous mapping, because Linux perf looks nowhere else for code that has no file.
+    """
 
     region: bool = False
     cache: bool = True
+    perf: bool = False
 
 
 class Engine:
@@ -92,9 +103,11 @@ class Engine:
     ) -> None:  # fmt: skip
         self.arch, self.space, self.user = arch, space, user
         self.lock: AbstractContextManager[Any] = lock or threading.RLock()
+        self.vcpus: list[Vcpu] = []
+        self.exclusive = Exclusive(self.lock, self.vcpus)
         tuning = tuning or Tuning()
         self.library = Library(arch, persistent=tuning.cache)
-        self.memory = CodeMemory(code_size, forks=user is not None)
+        self.memory = CodeMemory(code_size, single=user is not None or tuning.perf)
         self.symbols = self._load_runtime()
         self._numbers: dict[str | bytes, int] = {}
         self.symbol_table = HostBuffer(8 * _SYMBOLS)
@@ -103,10 +116,16 @@ class Engine:
         self._constants = 0
         self._constant_space = self.memory.put(bytes(_CONSTANTS), CONSTANT_ALIGNMENT)
         self.memory.keep()
+        self.perf_map: PerfMap | None = None
+        self.sampler: Sampler | None = None
         self.entry_table = HostBuffer(_ENTRY.size << ENTRY_BITS)
+        self.reservations = HostBuffer(4 * RESERVATIONS)
         self.ram_table = HostBuffer(_ROW.size * (_RAM_ROWS + 1))
         self.translator = Translator(self)
         self._relocate = self.function("relocate", None, *[ctypes.c_void_p] * 6)
+        self._enter_places = self.function("enter_places", None, *[ctypes.c_void_p] * 5)
+        self._write_entry = self.function("write_entry", None, ctypes.c_void_p, *[ctypes.c_uint64] * 3)
+        self._enter_published = self.function("enter_published", None, *[ctypes.c_void_p] * 6)
         self.store = PageStore(self)
         self.regions: Regions | None = None
         if tuning.region and user is None:
@@ -114,11 +133,13 @@ class Engine:
             self.regions.start()
         self.pages: dict[PageKey, CodePage] = {}
         self.by_host: dict[int, set[PageKey]] = {}
-        self.vcpus: list[Vcpu] = []
         self._flags: dict[int, HostBuffer] = {}
         self._rows: list[tuple[int, int, int, memoryview]] = []  # host start, host end, pages' flags
         self._writes: dict[int, int] = {}  # stores beside code, by host page
+        self.accesses: dict[int, tuple[Move | None, int]] = {}  # what accesses devices, by the record in its code; and its length
         self.invalidations = 0
+        self.code_flushes = 0
+        self.translation_ns = 0  # nanoseconds in which Python looked for, restored or made translations
         if user is not None:
             from ratite.cpu.faults import catch_faults
 
@@ -130,7 +151,8 @@ class Engine:
 
     def _load_runtime(self) -> dict[str, int]:
         memset = ctypes.cast(ctypes.memset, ctypes.c_void_p).value or 0
-        symbols = {"memset": self.memory.put(_thunk(memset)), "code_range": self.memory.put(bytes(40))}
+        own = {"memset": _thunk(memset), "code_range": bytes(40), "sampling": bytes(8), "read_checked": READ_CHECKED}
+        symbols = {name: self.memory.put(code) for name, code in own.items()}
         symbols |= self.memory.load(Object(self.library.get_runtime()), symbols)
         return symbols
 
@@ -163,6 +185,18 @@ class Engine:
         table, count = relocations.buffer_info()
         self._relocate(self.memory.writable(base), base, table, count // 3, page, self.symbol_table.address)
 
+    def enter_places(self, page: CodePage, unit: Unit) -> None:
+        """Make the instructions of a unit that has been placed known in its page, which does not have them yet."""
+        table, pcs, places = (a.buffer_info()[0] for a in (page.entries.table, unit.pcs, unit.places))
+        self._enter_places(table, pcs, places, len(unit.pcs), unit.start)
+        page.entries.count += len(unit.pcs)
+
+    def enter_published(self, page: CodePage, offsets: array[int]) -> None:
+        """Enter the code for many offsets of a page in the table that native code searches."""
+        first, entries = offsets.buffer_info()[0], page.entries.table.buffer_info()[0]
+        self._enter_published(self.entry_table.address, first, len(offsets), entries, page.base, self._tag(page))
+        page.published.update(offsets)
+
     def link(self, site: int, to: int) -> None:
         """Let the displacement at host address `site` lead to `to`."""
         self.memory.patch(site, (to - site - 4).to_bytes(4, "little", signed=True))
@@ -170,6 +204,11 @@ class Engine:
     def function(self, name: str, result: type | None, *params: type) -> Callable[..., int]:
         """A native function as a Python callable."""
         return ctypes.CFUNCTYPE(result, *params)(self.symbols[name])
+
+    def helper_ranges(self) -> list[tuple[int, int, str]]:
+        """Where the native helpers are: address, size, name."""
+        ends = sorted([*self.symbols.values(), self._constant_space])
+        return [(start, ends[bisect_right(ends, start)] - start, name) for name, start in sorted(self.symbols.items(), key=itemgetter(1))]
 
     # --- the memory map -----------------------------------------------------------------------------------------------------------
     def _map_changed(self) -> None:
@@ -188,7 +227,12 @@ class Engine:
             self._rows.append((host, host + r.size, r.base, flags.view))
         rows.append(_ROW.pack(1, 0, 0, 0, 0))
         data = b"".join(rows[-_RAM_ROWS - 1 :])
-        self.ram_table.view[: len(data)] = data
+        with self.exclusive:
+            self.ram_table.view[: len(data)] = data
+            self._flush_vcpus()
+
+    def _flush_vcpus(self) -> None:
+        """Empty the translation and jump caches of all processors; in an exclusive section."""
         for vcpu in self.vcpus:
             vcpu.flush()
 
@@ -216,7 +260,7 @@ class Engine:
             if page is None or key[0] != host_page:  # gone; or the page before, whose last instruction reaches into this one
                 if first < _LONGEST:
                     return True
-            elif any(first - _LONGEST < at < end for at in page.entries):
+            elif page.entries.touched(first - _LONGEST + 1, end):
                 return True
         return False
 
@@ -231,6 +275,7 @@ class Engine:
     def entry(self, vcpu: Vcpu, pc: int) -> bool:
         """Make sure that native code finds an entry for `pc`; False when it can not be fetched."""
         with self.lock:
+            self.current = vcpu
             key = vcpu.page_key(pc)
             if key is None:
                 return False
@@ -248,7 +293,8 @@ class Engine:
         """Enter the code for an offset of a page in the table that native code searches."""
         page.published.add(offset)
         pc, tag = page.base + offset, self._tag(page)
-        _ENTRY.pack_into(self.entry_table.view, _slot(pc, tag), pc, tag, page.regions.get(offset) or page.entries[offset], 0)
+        self._write_entry(self.entry_table.address + _slot(pc, tag), pc, tag, page.regions.get(offset) or page.entries[offset])
+
 
     def _tag(self, page: CodePage) -> int:
         return 0 if self.space is None else page.key[0] | page.key[2]
@@ -274,9 +320,9 @@ class Engine:
         """From now on, stores to this page leave native code."""
         found = self._page_flag(host_page)
         if found is not None and not found[0][found[1]]:
-            found[0][found[1]] = 1
-            for vcpu in self.vcpus:
-                vcpu.flush()
+            with self.exclusive:
+                found[0][found[1]] = 1
+                self._flush_vcpus()
 
     def next_page(self, page: CodePage) -> tuple[int, int] | None:
         """The first unit of the page after `page`, and the host address of that page (0 in user mode); None when it can not be fetched."""
@@ -305,7 +351,7 @@ class Engine:
 
     def invalidate_page(self, host_page: int, intact: bool = False) -> None:
         """Forget the translations of a page whose content changes; `intact`: it has not changed yet."""
-        with self.lock:
+        with self.exclusive:
             self.invalidations += 1
             if intact:
                 self._keep(host_page)
@@ -317,8 +363,7 @@ class Engine:
             found = self._page_flag(host_page)
             if found is not None:
                 found[0][found[1]] = 0
-            for vcpu in self.vcpus:
-                vcpu.flush()
+            self._flush_vcpus()
 
     def _keep(self, host_page: int) -> None:
         """Have the translations of a page, whose bytes will change, stored for the next run."""
@@ -334,12 +379,18 @@ class Engine:
             pc = page.base + offset
             at = _slot(pc, tag)
             if _ENTRY.unpack_from(self.entry_table.view, at)[:2] == (pc, tag):
-                _ENTRY.pack_into(self.entry_table.view, at, 1, 0, 0, 0)
+                self._write_entry(self.entry_table.address + at, 1, 0, 0)
 
     def invalidate(self, start: int, size: int) -> None:
         """Forget the translations of guest addresses (user mode)."""
         with self.lock:
-            gone = [k for k in self.pages if k[1] < start + size and start < k[1] + 2 * PAGE]
+            gone = self._pages_in(start, size)
+            if gone:
+                self._forget(gone)
+
+    def _forget(self, gone: list[PageKey]) -> None:
+        with self.exclusive:
+            self.invalidations += 1
             for key in gone:
                 self.store.keep(self.pages[key])
             if 2 * len(gone) > len(self.pages):  # an execve: less work to enter what is left
@@ -354,33 +405,50 @@ class Engine:
                 for key in gone:
                     self._withdraw(self.pages.pop(key))
                     self.by_host.pop(key[0], None)
-            for vcpu in self.vcpus if gone else ():
-                vcpu.flush()
+            self._flush_vcpus()
+
+    def _pages_in(self, start: int, size: int) -> list[PageKey]:
+        """The translated pages of a range of guest addresses, and the one before it, whose last instruction may reach into it."""
+        if self.user is None or size // PAGE > len(self.pages):
+            return [k for k in self.pages if k[1] < start + size and start < k[1] + 2 * PAGE]
+        places = range((start & -PAGE) - PAGE, start + size, PAGE)
+        return [k for k in ((at, at, 0) for at in places) if k in self.pages]
 
     def flush_code(self) -> None:
         """Forget every translation."""
-        with self.lock:
+        with self.exclusive:
+            self.code_flushes += 1
             self.memory.clear()
             self.translator.clear()
+            self.accesses.clear()
+            for vcpu in self.vcpus:
+                vcpu.state.access_record = 0  # whose access waits to be done here
             self.pages.clear()
             self.by_host.clear()
             self.entry_table.clear()
             for _, _, _, flags in self._rows:
                 flags[:] = bytes(len(flags))
-            for vcpu in self.vcpus:
-                vcpu.flush()
+            self._flush_vcpus()
+            if self.perf_map is not None:
+                self.perf_map.restart()
 
     @contextmanager
     def quiet(self) -> Iterator[None]:
         """Nothing is being translated meanwhile: for fork. What is known so far is the parent's to keep."""
         with self.lock:
-            parent = os.getpid()
+            parent, names = os.getpid(), "" if self.perf_map is None else self.perf_map.path
             yield
             if os.getpid() != parent:
+                self.exclusive.forked()
                 self.store.forget()
+                self.sampler = None
+                if self.perf_map is not None:
+                    self.perf_map.forked(names)
 
     def save(self) -> None:
         """Write newly compiled stencils to disk."""
+        if self.sampler is not None:
+            self.sampler.close()
         if self.regions is not None:
             self.regions.close()
         self.library.close()

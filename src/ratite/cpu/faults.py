@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ratite.cpu.engine import Engine
 
-_SA_SIGINFO, _SA_NODEFER = 4, 0x40000000
+_SA_SIGINFO, _SA_RESTART, _SA_NODEFER = 4, 0x10000000, 0x40000000
 
 
 class _SigAction(ctypes.Structure):
@@ -25,6 +25,13 @@ class _SigAction(ctypes.Structure):
         ("flags", ctypes.c_int),
         ("restorer", ctypes.c_void_p),
     ]
+
+
+def install(number: int, handler: int) -> None:
+    """Let native code at an address handle a signal. Host calls that it interrupts are begun again, as far as the kernel does that."""
+    action = _SigAction(handler)
+    action.flags = _SA_SIGINFO | _SA_RESTART
+    ctypes.CDLL(None).sigaction(number, ctypes.byref(action), None)
 
 
 def catch_faults(engine: Engine) -> None:

@@ -5,15 +5,18 @@ One `Memo` serves one translation context (a privilege mode). An entry is what t
     (code, lates, length, branch, flow)
 
 lates: places to fill when the code is placed, as (kind, offset, value): for TAKEN and STUB the value is the distance of the target from the
-instruction, for addresses what to add to the instruction's address, for FIXED and CONSTANT (symbol, what to add to its address). branch:
-distance of a direct jump's target, or None. flow: GOES_ON, ENDS (what follows is not reached from here) or RETURNS (it is reached when a
-callee or a trap handler returns).
+instruction, for addresses what to add to the instruction's address, for FIXED and CONSTANT `symbol << 32` plus the lower half of what to add to
+its address, for MISS_LOAD and MISS_STORE `symbol << 48`. Symbols are numbers (`Engine.symbol_index`). branch: distance of a direct jump's target,
+or None. flow: GOES_ON, ENDS (what follows is not reached from here) or RETURNS (it is reached when a callee or a trap handler returns).
+
+A word is first decoded. The instruction with its static operands has a recipe; the recipe with the numbers of the registers and the classes of the
+immediates gives a draft, in which all is done but for the values of the immediates. There are many more words than drafts.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ratite.codegen import pseudo
@@ -25,6 +28,7 @@ from ratite.codegen.stencil import (
     JUMP_BASE,
     JUMP_SIZE,
     MEMORY,
+    MISS_HANDLERS,
     STUB,
     TAKEN,
     ZERO,
@@ -39,31 +43,62 @@ from ratite.isa.dsl import Insn
 
 if TYPE_CHECKING:
     from ratite.cpu.engine import Engine
+    from ratite.ir import Block
 
-Lates = tuple[tuple[int, int, Any], ...]
+Lates = tuple[tuple[int, int, int], ...]
 Entry = tuple[bytes, Lates | None, int, int | None, int]
 GOES_ON, ENDS, RETURNS = range(3)
 
 _PACK = {1: struct.Struct("b").pack_into, 4: struct.Struct("<i").pack_into, 8: struct.Struct("<q").pack_into}
 
 
-class _Recipe(NamedTuple):
-    """How entries of a form are built: for each register how to find its number, and its classes and offsets by number; for each immediate
-    how to find it, and its kind."""
+class _Draft(NamedTuple):
+    """An entry but for the values of immediates. holes: (immediate, offset, size, what to add). lates: as in an entry; distant: which of them count
+    from the target of the instruction, whose distance is immediate `target` (-1: there is none). branches: it is a direct jump to there."""
 
-    form: Form
-    info: FormInfo
-    regs: list[tuple[Callable[[int], int], list[int], list[int]]]
-    imms: list[tuple[Callable[[int], int], str]]
-
-
-class _How(NamedTuple):
-    """What an entry needs beside code and operands: kinds and values of immediates, length, and how execution goes on."""
-
-    kinds: tuple[str, ...]
-    values: list[int]
+    code: bytes
+    holes: tuple[tuple[int, int, int, int], ...]
+    lates: Lates
+    distant: frozenset[int]
+    target: int
+    branches: bool
     length: int
     flow: int
+
+    def entry(self, values: Sequence[int]) -> Entry:
+        """The entry with these immediates."""
+        code, lates = self.code, self.lates
+        if self.holes:
+            data = bytearray(code)
+            for n, offset, size, addend in self.holes:
+                _fill(data, offset, size, values[n] + addend)
+            code = bytes(data)
+        if self.target < 0:
+            return code, lates or None, self.length, None, self.flow
+        distance, distant = values[self.target], self.distant
+        if distant:
+            lates = tuple([(k, o, v + distance) if n in distant else (k, o, v) for n, (k, o, v) in enumerate(lates)])
+        return code, lates or None, self.length, distance if self.branches else None, self.flow
+
+
+class _Recipe:
+    """How entries of a form are built: how to find the numbers of its registers, their classes and offsets by number; how to find its immediates,
+    and their kinds; what has been drafted by numbers and classes of immediates."""
+
+    def __init__(self, form: Form, info: FormInfo, insn: Insn, classes: list[list[int]], offsets: list[list[int]]) -> None:
+        self.form, self.info, self.insn = form, info, insn
+        _, self.regs, self.imms = insn.getters
+        self.classes, self.offsets = classes, offsets
+        self.drafts: dict[tuple[int | str, ...], _Draft] = {}
+        self.block: Block | None = None
+
+
+def _fill(data: bytearray, offset: int, size: int, value: int) -> None:
+    """Write a number into a hole."""
+    if size == 8 or value >> 31:  # a full-width operand: its bits, whatever their sign
+        half = 1 << (8 * size - 1)
+        value = (value + half) % (2 * half) - half
+    _PACK[size](data, offset, value)
 
 
 class Missing(Exception):
@@ -92,6 +127,7 @@ class Memo:
         self.jump_cache = JUMP_BASE + context * JUMP_SIZE
         self._goto: Entry | None = None
         self._recipes: dict[tuple[Insn, tuple[int, ...]], _Recipe] = {}
+        self._handlers = {kind: engine.symbol_index(name) << 48 for kind, name in MISS_HANDLERS.items() if not engine.arch.user}
 
     def make(self, word: int, length: int) -> Entry:
         """The entry for an instruction seen for the first time; raises Missing when it has to be compiled before."""
@@ -127,62 +163,61 @@ class Memo:
         if info is None:
             info = analyse(block_of(insn, self.engine.arch, form), insn)
             library.add_form(form, info)
-        _, reg_of, imm_of = insn.getters
         files = [r.file for r in insn.text.fmt.regs]
-        regs = [(g, self.classes[f], self.offsets[f]) for g, f in zip(reg_of, files, strict=True)]
-        recipe = self._recipes[insn, statics] = _Recipe(form, FormInfo(*info), regs, list(zip(imm_of, info[0], strict=True)))
+        recipe = _Recipe(form, FormInfo(*info), insn, [self.classes[f] for f in files], [self.offsets[f] for f in files])
+        self._recipes[insn, statics] = recipe
         return recipe
 
     def _build(self, insn: Insn, word: int, length: int, imms: tuple[int, ...] | None = None) -> Entry:
-        statics = tuple([int(g(word)) for g in insn.getters[0]])
+        static_of = insn.getters[0]
+        statics = tuple([int(g(word)) for g in static_of]) if static_of else ()
         recipe = self._recipes.get((insn, statics)) or self._recipe(insn, statics)
-        form, info, reg_ways, imm_ways = recipe
-        if info.interpreted:
-            return self.interpreted(length)
-        classes, operands = [], []
-        for get, cls, offset in reg_ways:
-            n = get(word)
-            classes.append(cls[n])
-            operands.append(offset[n])
-        kinds = []
-        for n, (get, kind) in enumerate(imm_ways):
-            value = get(word) if imms is None else imms[n]
-            kinds.append(imm_class(kind, value))
-            operands.append(value)
-        comes_back = (info.resumes if info.links < 0 else classes[info.links] != ZERO) and insn is not self.engine.arch.illegal
-        flow = GOES_ON if not info.ends else RETURNS if comes_back else ENDS
-        how = _How(info.imms, operands[len(classes) :], length, flow)
-        imm_classes = tuple(kinds)
-        library, regs = self.engine.library, tuple(classes)
-        stencil = library.find(form, regs, imm_classes)
+        values = [g(word) for g in recipe.imms] if imms is None else imms
+        key: list[int | str] = [g(word) for g in recipe.regs]
+        for kind, value in zip(recipe.info.imms, values, strict=True):
+            key.append(imm_class(kind, value))
+        key.append(length)
+        draft = recipe.drafts.get(tuple(key))
+        if draft is None:
+            if recipe.info.interpreted:
+                return self.interpreted(length)
+            draft = recipe.drafts[tuple(key)] = self._draft(recipe, key[: len(recipe.regs)], tuple(key[len(recipe.regs) : -1]), length)
+        return draft.entry(values)
+
+    def _draft(self, recipe: _Recipe, numbers: Sequence[Any], kinds: tuple[Any, ...], length: int) -> _Draft:
+        """What entries with these registers and classes of immediates have in common; raises Missing."""
+        form, info = recipe.form, recipe.info
+        regs = tuple([of[n] for of, n in zip(recipe.classes, numbers, strict=True)])
+        stencil = self.engine.library.find(form, regs, kinds)
         if stencil is None:
-            raise Missing(Job(library.missing(form, regs, imm_classes), insn, block_of(insn, self.engine.arch, form)))
-        return self._patch(stencil, operands, how)
-
-    def _patch(self, stencil: Any, operands: list[int], how: _How) -> Entry:
+            if recipe.block is None:
+                recipe.block = block_of(recipe.insn, self.engine.arch, form)
+            raise Missing(Job(self.engine.library.missing(form, regs, kinds), recipe.insn, recipe.block))
         code, holes, lates, _, _ = stencil
-        if holes:
-            data = bytearray(code)
-            for operand, offset, size, addend in holes:
-                value = (operands[operand] if operand >= 0 else self.jump_cache) + addend
-                if size == 8 or value >> 31:  # a full-width operand: its bits, whatever their sign
-                    half = 1 << (8 * size - 1)
-                    value = (value + half) % (2 * half) - half
-                _PACK[size](data, offset, value)
-            code = bytes(data)
-        distance = next((v for k, v in zip(how.kinds, how.values, strict=True) if k in ("branch", "pcrel")), None)
-        branch = distance if "branch" in how.kinds else None
-        return code, self._lates(lates, distance, how.length) if lates else None, how.length, branch, how.flow
+        data, left = bytearray(code), []
+        for operand, offset, size, addend in holes:
+            if operand >= len(regs):
+                left.append((operand - len(regs), offset, size, addend))
+            else:
+                known = recipe.offsets[operand][numbers[operand]] if operand >= 0 else self.jump_cache
+                _fill(data, offset, size, known + addend)
+        comes_back = (info.resumes if info.links < 0 else regs[info.links] != ZERO) and recipe.insn is not self.engine.arch.illegal
+        target = next((n for n, k in enumerate(info.imms) if k in ("branch", "pcrel")), -1)
+        return _Draft(
+            code=bytes(data),
+            holes=tuple(left),
+            lates=tuple([(kind, offset, self._late(kind, addend, base, length)) for kind, offset, addend, base in lates]),
+            distant=frozenset(n for n, late in enumerate(lates) if late[0] in (TAKEN, STUB) or late[3] == "imm"),
+            target=target,
+            branches="branch" in info.imms,
+            length=length,
+            flow=GOES_ON if not info.ends else RETURNS if comes_back else ENDS,
+        )
 
-    def _lates(self, lates: Any, distance: int | None, length: int) -> Lates:
-        result: list[tuple[int, int, Any]] = []
-        for kind, offset, addend, base in lates:
-            value: Any = 0
-            if kind in (TAKEN, STUB):
-                value = distance or 0
-            elif kind in (ADDRESS64, ADDRESS32):
-                value = addend + {"pc": 0, "npc": length, "imm": distance or 0}[base]
-            elif kind in (FIXED, CONSTANT):
-                value = base, addend + (4 if kind == FIXED else 0)
-            result.append((kind, offset, value))
-        return tuple(result)
+    def _late(self, kind: int, addend: int, base: Any, length: int) -> int:
+        """The value of a late place, but for the distance of a target."""
+        if kind in (FIXED, CONSTANT):
+            return self.engine.symbol_index(base) << 32 | addend + (4 if kind == FIXED else 0) & 0xFFFFFFFF
+        if kind in (ADDRESS64, ADDRESS32):
+            return int(addend) + (length if base == "npc" else 0)
+        return self._handlers.get(kind, 0)

@@ -126,12 +126,11 @@ class PageStore:
         if constants:
             _renumber(unit.relocations, {_CONSTANT + n: engine.symbol_index(c) for n, c in enumerate(constants)})
         engine.relocate(base, unit.relocations, page.base)
-        page.entries = dict(zip(unit.pcs, [base + place for place in unit.places], strict=True))
+        engine.enter_places(page, unit)
+        engine.enter_published(page, array("H", published))
         unit.links, unit.second = list(pending), second
         for place, target in pending:
             page.pending.setdefault(target, []).append(base + place)
-        for offset in array("H", published):
-            engine.publish(page, offset)
         engine.translator.register(unit)
         page.kept = page.known
         self.restored += 1
@@ -285,7 +284,7 @@ class _Joined:
             to = self._stubs.get(target)
             if to is None:
                 to = self._stubs[target] = len(self._code)
-                code, relocations = goto_image(self._engine, self._memo, to, target)
+                code, relocations = goto_image(self._memo, to, target)
                 self._code += code
                 self._code += bytes(-len(self._code) % 16)
                 self._relocations += relocations

@@ -18,7 +18,7 @@ from ratite import log
 from ratite.codegen.elfobj import Object
 from ratite.codegen.regions import Piece, Region, compile_region, is_opaque
 from ratite.codegen.stencil import TAKEN, block_of
-from ratite.cpu.codepage import PAGE, CodePage, PageKey
+from ratite.cpu.codepage import PAGE, CodePage, PageKey, RegionUnit
 from ratite.cpu.memo import ENDS, RETURNS, Entry, Missing
 
 if TYPE_CHECKING:
@@ -121,9 +121,11 @@ class Regions:
                 if engine.pages.get(page.key) is not page:
                     continue  # it has changed meanwhile
                 try:
-                    address = engine.memory.load(Object(ready.code), {})["region"]
+                    compiled = Object(ready.code)
+                    address = engine.memory.load(compiled, {})["region"]
                 except (MemoryError, KeyError):
                     continue
+                engine.translator.register(RegionUnit(page, ready.chosen.head, address, compiled.functions["region"].size))
                 self._enter(ready, address)
 
     def _enter(self, ready: _Ready, address: int) -> None:

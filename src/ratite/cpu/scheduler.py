@@ -1,20 +1,19 @@
-"""Running the processors of a machine: one thread that gives each a turn, waits when all of them wait, and stops when asked to.
+"""Running the processors of a machine: all on one thread, one after the other, or each on a thread of its own.
 
-One processor runs at a time, so guest atomics and translation-cache shoot-downs need nothing more. Parallel processors come with the
-region tier.
+Native code holds no interpreter lock, so processors on threads of their own run in parallel. Their atomic instructions are the host's; what
+must not happen while another executes is done in exclusive sections (`ratite.cpu.exclusive`).
 """
 
 from __future__ import annotations
 
 import threading
-from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
 from ratite.cpu.vcpu import Event, Vcpu
 
-#: How long a processor runs before the next one gets its turn, when there is another: nanoseconds.
+#: How long a processor runs before the next one gets its turn, when processors share a thread: nanoseconds.
 SLICE = 2_000_000
 
 
@@ -58,94 +57,87 @@ class Processor:
         raise AssertionError(f"event {event.kind}")
 
     def wake(self) -> None:
-        """Something happened that a waiting processor may wait for."""
-        self.waiting = False
-        if self.scheduler is not None:
-            self.scheduler.ring()
+        """Something happened that a waiting processor may wait for. The lock is held."""
+        if self.waiting:
+            self.waiting = False
+            self._ring()
 
     def set_stopped(self, stopped: bool) -> None:
-        """Execute nothing at all, or go on."""
+        """Execute nothing at all, or go on. The lock is held."""
         self.stopped = stopped
         if stopped:
             self.waiting = False
+        self.vcpu.kick()
+        self._ring()
+
+    def _ring(self) -> None:
         if self.scheduler is not None:
-            self.vcpu.kick()
-            self.scheduler.ring()
+            self.scheduler.ring(self)
 
-    def at_rest(self, work: Callable[[], None], wait: bool) -> None:
-        """Have `work` done while this processor executes nothing; with `wait`, return after that."""
-
-        def work_and_wake() -> None:
+    def at_rest(self, work: Callable[[], None]) -> None:
+        """Have `work` done while this processor executes nothing."""
+        with self.vcpu.engine.exclusive:
             work()
             self.wake()  # it may have been given what it waits for; to wake for nothing is harmless
 
-        if self.scheduler is None:
-            work_and_wake()
-        else:
-            self.scheduler.at_rest(work_and_wake, wait)
-
 
 class Scheduler:
-    """Gives processors their turns. `slice_timer` arms a timer that calls back after SLICE."""
+    """Runs processors. `run_until` does so on the calling thread, or has other threads do it meanwhile."""
 
-    def __init__(self, processors: Sequence[Processor], arm: Callable[[Callable[[], None], int], None]) -> None:
+    def __init__(self, processors: Sequence[Processor]) -> None:
         self.processors = list(processors)
         for p in self.processors:
             p.scheduler = self
-        self._arm = arm
         self._bell = threading.Event()
-        self._work: deque[tuple[Callable[[], None], threading.Event | None]] = deque()
-        self._thread: threading.Thread | None = None
+
+    def ring(self, processor: Processor) -> None:
+        """Whether this processor is stopped or waits may have changed; from any thread."""
+        raise NotImplementedError
+
+    def interrupt(self) -> None:
+        """Have `run_until` look at its condition; from any thread."""
+        raise NotImplementedError
+
+    def run_until(self, asked: Callable[[], bool]) -> None:
+        """Run the processors until `asked()`, which is looked at after each `interrupt`. None of them runs any more when this returns."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Give threads back. No `run_until` is under way."""
+
+
+class Turns(Scheduler):
+    """All processors on the thread that calls `run_until`, in turns. `arm` arms a timer that calls back after some nanoseconds."""
+
+    def __init__(self, processors: Sequence[Processor], arm: Callable[[Callable[[], None], int], None]) -> None:
+        super().__init__(processors)
+        self._arm = arm
         self._current: Processor | None = None
         self._sliced = False
 
-    def ring(self) -> None:
-        """Another processor may be ready: look at them again, at once or at the end of the slice."""
+    def ring(self, processor: Processor) -> None:
         if not self._bell.is_set():
             self._bell.set()
         if self._current is not None and len(self.processors) > 1:
             self._begin_slice()
 
     def interrupt(self) -> None:
-        """End the current turn, and have `run_until` look at its condition; from any thread."""
         for p in self.processors:
             p.vcpu.kick()
         self._bell.set()
 
-    def at_rest(self, work: Callable[[], None], wait: bool) -> None:
-        """Do `work` while no processor executes: at once on the scheduler's own thread, else between turns."""
-        if threading.current_thread() is self._thread or self._thread is None:
-            work()
-            return
-        done = threading.Event() if wait else None
-        self._work.append((work, done))
-        self.interrupt()
-        if done is not None:
-            done.wait()
-
     def run_until(self, asked: Callable[[], bool]) -> None:
-        """Give turns until `asked()`, which is looked at after each `interrupt`."""
-        self._thread = threading.current_thread()
-        try:
-            while True:
-                self._bell.clear()
+        while True:
+            self._bell.clear()
+            if asked():
+                return
+            ready = [p for p in self.processors if not p.stopped and not p.waiting]
+            if not ready:
+                self._bell.wait()
+            for p in ready:
                 if asked():
-                    return
-                while self._work:
-                    work, done = self._work.popleft()
-                    work()
-                    if done is not None:
-                        done.set()
-                ready = [p for p in self.processors if not p.stopped and not p.waiting]
-                if not ready:
-                    self._bell.wait()
-                    continue
-                for p in ready:
-                    if self._work or asked():
-                        break
-                    self._take_turn(p, len(ready) > 1)
-        finally:
-            self._thread = None
+                    break
+                self._take_turn(p, len(ready) > 1)
 
     def _take_turn(self, p: Processor, shared: bool) -> None:
         self._current = p
@@ -164,3 +156,85 @@ class Scheduler:
         current = self._current
         if current is not None:
             current.vcpu.kick()
+
+
+class _Seat:
+    """The thread of one processor. idle: it is between turns, and begins no other before it has looked whether it may."""
+
+    def __init__(self, processor: Processor) -> None:
+        self.processor = processor
+        self.bell = threading.Event()
+        self.idle = threading.Event()
+        self.thread: threading.Thread | None = None
+
+
+class Parallel(Scheduler):
+    """Every processor on a thread of its own. The thread that calls `run_until` only waits."""
+
+    def __init__(self, processors: Sequence[Processor]) -> None:
+        super().__init__(processors)
+        self._seats = {p: _Seat(p) for p in self.processors}
+        self._running = self._closed = False
+        self._failure: BaseException | None = None
+
+    def ring(self, processor: Processor) -> None:
+        self._seats[processor].bell.set()
+
+    def interrupt(self) -> None:
+        self._bell.set()
+
+    def run_until(self, asked: Callable[[], bool]) -> None:
+        self._resume()
+        try:
+            while True:
+                self._bell.clear()
+                if self._failure is not None or asked():
+                    break
+                self._bell.wait()
+        finally:
+            self._pause()
+        if self._failure is not None:
+            raise self._failure
+
+    def _resume(self) -> None:
+        self._running = True
+        for number, seat in enumerate(self._seats.values()):
+            if seat.thread is None:
+                seat.thread = threading.Thread(target=self._serve, args=(seat,), name=f"ratite-vcpu{number}", daemon=True)
+                seat.thread.start()
+            seat.bell.set()
+
+    def _pause(self) -> None:
+        self._running = False
+        for seat in self._seats.values():
+            seat.processor.vcpu.kick()
+            seat.bell.set()
+        for seat in self._seats.values():
+            seat.idle.wait()
+
+    def _serve(self, seat: _Seat) -> None:
+        p = seat.processor
+        while not self._closed:
+            seat.bell.clear()
+            seat.idle.clear()  # before looking at _running, which _pause sets before it looks at idle
+            if self._running and not p.stopped and not p.waiting:
+                self._take_turn(p)
+                continue
+            if not self._running:
+                seat.idle.set()
+            seat.bell.wait()
+
+    def _take_turn(self, p: Processor) -> None:
+        try:
+            p.turn()
+        except BaseException as error:
+            self._failure = error
+            p.stopped = True
+            self.interrupt()
+
+    def close(self) -> None:
+        self._closed = True
+        for seat in self._seats.values():
+            seat.bell.set()
+            if seat.thread is not None:
+                seat.thread.join()

@@ -27,6 +27,7 @@ class Translator:
         self.memos = [Memo(engine, n) for n in range(engine.arch.contexts)]
         self.units: list[Unit] = []
         self._starts: list[int] = []
+        self.placed = 0  # units, those of earlier runs included
         self.instructions = 0
         self.compiled = 0
 
@@ -35,16 +36,24 @@ class Translator:
         self.units.clear()
         self._starts.clear()
 
+    def unit_of(self, address: int) -> Unit | None:
+        """The unit whose code holds host `address`."""
+        n = bisect_right(self._starts, address) - 1
+        return self.units[n] if n >= 0 and address - self.units[n].start < self.units[n].size else None
+
     def locate(self, address: int) -> int | None:
         """Guest address of the instruction whose code holds host `address`."""
-        n = bisect_right(self._starts, address) - 1
-        return self.units[n].locate(address) if n >= 0 else None
+        unit = self.unit_of(address)
+        return None if unit is None else unit.locate(address)
 
     def register(self, unit: Unit) -> None:
         """Take note of a unit that has been placed."""
+        self.placed += 1
         self.units.append(unit)
         self._starts.append(unit.start)
         unit.page.units.append(unit)
+        if self.engine.perf_map is not None:
+            self.engine.perf_map.add(unit)
 
     # --- choosing the instructions ------------------------------------------------------------------------------------------------
     def translate(self, page: CodePage, offset: int) -> int:
@@ -69,16 +78,16 @@ class Translator:
 
     def _choose(self, page: CodePage, offset: int, memo: Memo, plan: Plan, missing: list[Missing]) -> None:
         """Follow the code from `offset` and the loops in it. Branches forward out of the straight line wait until they are taken."""
-        have, seen, targets = page.entries, set[int](), [offset]
+        have, seen, targets = page.entries.table, set[int](), [offset]
         short, long, data, limit = memo.short, memo.long, page.data, page.limit
         add_entry, add_offset = plan.entries.append, plan.offsets.append
         while targets:
             at = targets.pop()
-            if at in seen or at in have:
+            if at in seen or have[at >> 1]:
                 continue
             while True:
                 i = at >> 1
-                if i >= limit or at in seen or at in have:
+                if i >= limit or at in seen or have[i]:
                     self._go_on(at, memo, plan, missing)
                     break
                 unit = data[i]
@@ -162,13 +171,16 @@ class Translator:
             engine.link(base + place, page.entries[target])
         for place, target in image.pending:
             page.pending.setdefault(target, []).append(base + place)
-        for at, start in image.local.items():
-            page.entries[at] = base + start
+        if len(unit.pcs) == len(image.local):
+            engine.enter_places(page, unit)
+        else:  # a guard and what is behind it: the entry is the guard
+            for at, start in image.local.items():
+                page.entries[at] = base + start
         if page.pending:
             self._link(page, image.local)
-        for at, e in zip(plan.offsets, plan.entries, strict=True):
-            if e[4] == RETURNS and at + e[2] in image.local:  # a return will come here, through the table
-                engine.publish(page, at + e[2])
+        for at in [at + e[2] for at, e in zip(plan.offsets, plan.entries, strict=True) if e[4] == RETURNS]:
+            if at in image.local:  # a return will come here, through the table
+                engine.publish(page, at)
         self.register(unit)
         self.instructions += len(image.local)
         if log.enabled("in_asm") or log.enabled("out_asm") or log.enabled("op"):

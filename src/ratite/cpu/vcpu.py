@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -11,15 +12,16 @@ from typing import TYPE_CHECKING, Any
 from ratite import log
 from ratite.bits import mask
 from ratite.codegen.host_x86_64 import MXCSR
-from ratite.codegen.reference import Evaluator, GuestTrap, Leave, evaluator
+from ratite.codegen.lower import RESERVATION_BITS, RESERVATIONS
+from ratite.codegen.reference import Evaluator, GuestTrap, Leave, Move, evaluator, move_of
 from ratite.codegen.runtime import JUMP_PAGES, state_size, tlb_base
-from ratite.codegen.stencil import JUMP_BASE, TLB_ENTRIES, TLB_SIZE, block_of
+from ratite.codegen.stencil import JUMP_BASE, TLB_ENTRIES, TLB_SIZE, Form, block_of
 from ratite.cpu.codepage import PAGE
 from ratite.cpu.engine import Engine
 from ratite.cpu.hostmem import HostBuffer
 from ratite.errors import MemoryAccessError
 from ratite.isa.arch import Exit
-from ratite.isa.dsl import RegFile
+from ratite.isa.dsl import Insn, RegFile
 from ratite.isa.dsl.state import ISA_BASE, Slot
 
 #: Distance of the state pointer from the start of its memory.
@@ -146,7 +148,8 @@ class Vcpu:
         self._natives: dict[str, Callable[..., int]] = {}
         self._evaluators: dict[Any, Evaluator] = {}
         self._decoded: dict[tuple[int, int], tuple[Evaluator, list[int]]] = {}
-        self._reason = self._word("reason")
+        self._reason, self._next_pc, self._trap_cause = self._word("reason"), self._word("next_pc"), self._word("trap_cause")
+        self._access_record, self._device_address = self._word("access_record"), self._word("device_address")
         self.hooks: dict[int, Callable[[Vcpu], Event | None]] = {}
         self.exits = [0] * 16
         self.native = False  # running machine code now
@@ -165,6 +168,7 @@ class Vcpu:
         for name, value in (
             ("ram_table", engine.ram_table.address),
             ("entry_table", engine.entry_table.address),
+            ("reservations", engine.reservations.address),
             ("clock_gettime", ctypes.cast(clock, ctypes.c_void_p).value or 0),
             ("large_mask", mask(64)),
             ("tlb_dirty", mask(64)),
@@ -219,6 +223,8 @@ class Vcpu:
 
     def close(self) -> None:
         """Leave the engine."""
+        if self.engine.sampler is not None:
+            self.engine.sampler.ended()
         self.engine.vcpus.remove(self)
 
     def invalidate(self, start: int, size: int) -> None:
@@ -228,14 +234,23 @@ class Vcpu:
     # --- running --------------------------------------------------------------------------------------------------------------------
     def run(self) -> Event:
         """Run guest code until something happens that the caller must know."""
+        if self.engine.sampler is not None:
+            self.engine.sampler.began(self)
         words, reason_at, enter, env, exits = self.words, self._reason, self._enter, self.env, self.exits
+        border = self.engine.exclusive
         while True:
             if log.enabled("exec"):
                 log.write("exec", f"enter at {self.state.pc:#x}")
             self.native = True
+            if border.closed:
+                border.wait(self)
             enter(env)
-            self.native = False
             reason = words[reason_at]
+            if reason == Exit.FAULT:
+                self._locate_fault()
+            self.native = False
+            if border.closed:
+                border.left()
             exits[reason] += 1
             event = self._handle(reason)
             if event is not None:
@@ -243,22 +258,37 @@ class Vcpu:
 
     def step(self) -> Event | None:
         """Run one instruction in the reference evaluator."""
+        with self.engine.lock:
+            return self._step()
+
+    def _step(self) -> Event | None:
         if self.state.attention and self.engine.user is None:
             self.call("poll")
         return self._interpret()
 
     def _handle(self, reason: int) -> Event | None:
+        if reason == Exit.INTERRUPT:
+            self.state.host_attention = 0
+            if self.sampled:
+                self._sample()
+            return Event("interrupt")
+        if reason == Exit.TRAP:
+            return self.trap(int(self.state.trap_cause), int(self.state.trap_value))
+        if reason == Exit.FAULT:
+            return self._host_fault()
+        with self.engine.lock:
+            return self._look_after(reason)
+
+    def _look_after(self, reason: int) -> Event | None:
+        """What native code left to Python and others must not do at the same time."""
+        if reason == Exit.DEVICE:
+            return self._device()
         if reason == Exit.TRANSLATE:
             return self._translate()
         if reason == Exit.INTERPRET:
             return self._interpret()
         if reason == Exit.CODE_WRITE:
             return self._code_write()
-        if reason == Exit.INTERRUPT:
-            self.state.host_attention = 0
-            if self.sampled:
-                self._sample()
-            return Event("interrupt")
         if reason == Exit.STRADDLE:
             return self._straddle()
         if reason == Exit.MISS:
@@ -268,10 +298,6 @@ class Vcpu:
             return None
         if reason in self.hooks:
             return self.hooks[reason](self)
-        if reason == Exit.TRAP:
-            return self.trap(int(self.state.trap_cause), int(self.state.trap_value))
-        if reason == Exit.FAULT:
-            return self._host_fault()
         if reason == Exit.HALT:
             return Event("halt")
         if reason == Exit.CODE_SYNC:
@@ -332,11 +358,15 @@ class Vcpu:
             f = self._natives[name] = self._native(name, len(args))
         return f(self.env, *args)
 
+    def _locate_fault(self) -> None:
+        """Find the instruction that faulted, as long as its translation can not go away."""
+        found = self.engine.translator.locate(int(self.state.fault_pc))
+        assert found is not None, "a fault outside translated code"
+        self.state.pc = found
+
     def _host_fault(self) -> Event:
         """The host refused an access of generated code (user mode)."""
-        found = self.engine.translator.locate(int(self.state.fault_pc))
-        assert found is not None and self.engine.user is not None, "a fault outside translated code"
-        self.state.pc = found
+        assert self.engine.user is not None
         both, address = int(self.state.trap_cause), int(self.state.trap_value)
         code = both & 0xFFFFFFFF
         return Event(
@@ -364,11 +394,10 @@ class Vcpu:
         return (self.words[at + 3] + page) & mask(64), page, context
 
     def _translate(self) -> Event | None:
-        pc = self.state.pc
-        self.engine.current = self
-        if self.engine.entry(self, pc):
-            return None
-        return self._fetch_failed(pc)
+        pc, begin = self.state.pc, time.monotonic_ns()
+        found = self.engine.entry(self, pc)
+        self.engine.translation_ns += time.monotonic_ns() - begin
+        return None if found else self._fetch_failed(pc)
 
     def _fetch_failed(self, pc: int) -> Event | None:
         """Nothing can be fetched at `pc`: RAM that the walk refuses, or a device."""
@@ -379,12 +408,10 @@ class Vcpu:
 
     def _straddle(self) -> Event | None:
         """The second page of the instruction at next_pc is not the one it was translated with."""
-        pc = self.state.pc
-        key = self.page_key(pc)
-        with self.engine.lock:
-            page = self.engine.pages.pop(key, None) if key is not None else None
-            if page is not None:
-                self.engine._withdraw(page)
+        key = self.page_key(self.state.pc)
+        page = self.engine.pages.pop(key, None) if key is not None else None
+        if page is not None:
+            self.engine._withdraw(page)
         self.flush()
         return None
 
@@ -399,6 +426,40 @@ class Vcpu:
             self.engine.invalidate_page(page, intact=True)
         # The store itself is done here: it may lie in that very page, whose translation would protect it again.
         return self._interpret()
+
+    # --- devices --------------------------------------------------------------------------------------------------------------------
+    def _device(self) -> Event | None:
+        """The load or store at next_pc is an access to a device, or to nothing. The page walk has found its address."""
+        words = self.words
+        engine = self.engine
+        found = engine.accesses.get(words[self._access_record]) or self._learn_access()
+        move, length = found
+        address = words[self._device_address]
+        space = engine.space
+        if move is None or space is None or (address & (PAGE - 1)) + move.size > PAGE:
+            return self._interpret()
+        try:
+            with engine.lock:
+                if move.take is not None:
+                    move.take(self, space.read(address, move.size))
+                elif move.give is not None:
+                    space.write(address, move.size, move.give(self))
+        except MemoryAccessError:
+            return self.trap(engine.arch.access_faults[words[self._trap_cause]], int(self.state.trap_value) & self._mask)
+        words[self._next_pc] = (words[self._next_pc] + length) & self._mask
+        return None
+
+    def _learn_access(self) -> tuple[Move | None, int]:
+        """Take the instruction at next_pc apart, and remember that for the next time that its machine code leaves."""
+        arch = self.engine.arch
+        word, length = self.fetch(self.state.pc)
+        insn = arch.decoder.decode(word, length) or arch.illegal
+        form, operands = self._form(insn, word)
+        found = move_of(block_of(insn, arch, form), insn, arch.layout, operands), length
+        record = self.words[self._access_record]
+        if record:  # else its code is gone
+            self.engine.accesses[record] = found
+        return found
 
     # --- the reference evaluator --------------------------------------------------------------------------------------------------------
     def fetch(self, pc: int) -> tuple[int, int]:
@@ -424,15 +485,19 @@ class Vcpu:
     def _decode(self, word: int, length: int) -> tuple[Evaluator, list[int]]:
         arch = self.engine.arch
         insn = arch.decoder.decode(word, length) or arch.illegal
-        static_of, reg_of, imm_of = insn.getters
-        form = self.engine.translator.memos[int(self.state.context_index)].form_of(insn, tuple(int(g(word)) for g in static_of))
+        form, operands = self._form(insn, word)
         evaluate = self._evaluators.get(form)
         if evaluate is None:
             evaluate = self._evaluators[form] = evaluator(block_of(insn, arch, form), insn, arch.layout)
-        operands = [g(word) for g in reg_of] + [g(word) for g in imm_of]
         if not insn.text.privileged:
             self._decoded[word, length] = evaluate, operands
         return evaluate, operands
+
+    def _form(self, insn: Insn, word: int) -> tuple[Form, list[int]]:
+        """The form of an instruction word in the present context, and its registers and immediates."""
+        static_of, reg_of, imm_of = insn.getters
+        memo = self.engine.translator.memos[int(self.state.context_index)]
+        return memo.form_of(insn, tuple(int(g(word)) for g in static_of)), [g(word) for g in (*reg_of, *imm_of)]
 
     def _interpret(self) -> Event | None:
         """Run the instruction at next_pc in the reference evaluator."""
@@ -545,22 +610,47 @@ class Vcpu:
 
     def amo(self, op: str, va: int, size: int, value: int) -> int:
         """An atomic read-modify-write of an evaluated instruction."""
-        with self.engine.lock:
-            if self.engine.user is None:
-                self._where(va, size, 1)
+        with self.engine.exclusive:
+            self._count_atomic(va, size)
             old = self.load(va, size)
             self.store(va, size, _AMO[op](old, value, 8 * size) & mask(8 * size))
             return old
 
     def cas(self, va: int, size: int, expected: int, new: int) -> int:
         """A compare-and-swap of an evaluated instruction."""
-        with self.engine.lock:
-            if self.engine.user is None:
-                self._where(va, size, 1)
+        with self.engine.exclusive:
+            self._count_atomic(va, size)
             old = self.load(va, size)
             if old == expected:
                 self.store(va, size, new)
             return old
+
+    def load_reserved(self, va: int, size: int) -> int:
+        """A load of an evaluated instruction that makes a reservation."""
+        with self.engine.exclusive:
+            value, s = self.load(va, size), self.state
+            s.reserve_addr, s.reserve_value, s.reserve_version = va, value, self._counter(va, size, 0)[0]
+            return value
+
+    def store_conditional(self, va: int, size: int, new: int) -> int:
+        """A store of an evaluated instruction to the reserved address; 1 if it was done, 0 if the reservation did not hold."""
+        with self.engine.exclusive:
+            counter = self._counter(va, size, 1)
+            if counter[0] != self.state.reserve_version or self.load(va, size) != self.state.reserve_value & mask(8 * size):
+                return 0
+            counter[0] = counter[0] + 1 & mask(32)
+            self.store(va, size, new)
+            return 1
+
+    def _counter(self, va: int, size: int, access: int) -> memoryview:
+        """The number of atomic operations on an address. Raises GuestTrap where the access is not allowed."""
+        place = va if self.engine.user is not None else self.call("ram_host", self._where(va, size, access)[0][0])
+        at = 4 * (place >> RESERVATION_BITS & RESERVATIONS - 1)
+        return self.engine.reservations.view[at : at + 4].cast("I")
+
+    def _count_atomic(self, va: int, size: int) -> None:
+        counter = self._counter(va, size, 1)
+        counter[0] = counter[0] + 1 & mask(32)
 
 
 def _s(v: int, w: int) -> int:

@@ -11,7 +11,9 @@ Beside the pure operations of `ratite.ir.ops` there are these effects:
     state.get, state.set      a declared field of the state
     load, store               guest memory through the MMU
     amo, cas                  atomic read-modify-write and compare-and-swap of guest memory
-    peek, poke                host memory, for native helpers only (page tables, translation caches)
+    load.reserved             a load that reserves what it reads
+    store.conditional         a store that is done while the reservation holds; one bit: whether it was
+    peek, poke, poke.if       host memory, for native helpers only (page tables, translation caches); the last is a compare-and-swap
     var, var.get, var.set     a local variable
     fp                        floating point; raises the sticky flags of the state
     if, else, end, loop, break_if
@@ -30,6 +32,9 @@ from typing import Any
 
 from ratite.errors import DefinitionError
 from ratite.ir.ops import OPS
+
+#: Operations that access guest memory.
+ACCESSES = frozenset({"load", "store", "amo", "cas", "load.reserved", "store.conditional"})
 
 
 class Value:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from ratite.errors import DefinitionError
-from ratite.ir.block import Block, Value
+from ratite.ir.block import ACCESSES, Block, Value
 from ratite.ir.ops import OPS
 
 #: Operations that write the state for good: what comes after one can not be started over.
-_EFFECTS = frozenset({"reg.set", "state.set", "store", "amo", "cas"})
-#: Operations that can find no translation and start the whole instruction over.
-_RESTARTS = frozenset({"load", "store", "amo", "cas"})
+_EFFECTS = frozenset({"reg.set", "state.set"}) | ACCESSES - {"load"}
 #: Operations that end a text.
 ENDS = frozenset({"jump", "trap", "exit", "return", "resync", "interpret"})
 
@@ -63,10 +61,11 @@ def _check_scopes(block: Block) -> None:
 
 
 def _check_restart(block: Block) -> None:
-    """A faulting access must not follow an effect, unless doing that effect twice is harmless (an earlier store of this text)."""
+    """An access that may find no translation, and then starts the whole instruction over, must not follow an effect, unless doing that effect
+    twice is harmless (an earlier store of this text)."""
     effect: Value | None = None
     for v in block.code:
-        if v.op in _RESTARTS and effect is not None and not (effect.op == "store" and v.op in ("store", "load")):
+        if v.op in ACCESSES and effect is not None and not (effect.op == "store" and v.op in ("store", "load")):
             raise DefinitionError(f"{block.name}: {v.op} after {effect.op}: a fault there could not be precise")
         if v.op in _EFFECTS:
             effect = v

@@ -24,6 +24,12 @@ class Exit:
     STRADDLE = 10  #: an instruction across two pages whose second page may have changed
     MISS = 11  #: a traced access found no translation: trap_value is its guest address, trap_cause whether it writes
     POLL = 12  #: traced: there may be an interrupt
+    DEVICE = 13  #: an access to what is not RAM, at device_address; access_record tells instructions apart
+
+    @classmethod
+    def names(cls) -> dict[int, str]:
+        """Every reason with its name."""
+        return {value: name for name, value in vars(cls).items() if isinstance(value, int)}
 
 
 @dataclass
@@ -36,7 +42,8 @@ class Arch:
     needs `mmu_fill(va, access)`, `take_trap(cause, value)` and `poll()`. long: for every first 16-bit unit of an instruction, how many units it
     has (a table of 65,536 bytes). illegal: the pseudo-instruction, with the instruction word as its operand, for words that mean nothing.
     fetch_fault, access_faults: exceptions for memory that nothing answers (fetch; load, store, fetch). syscall_cause: the exception
-    by which a user program calls its system. check_access: asked, with the vCPU,
+    by which a user program calls its system. frame: register file, number of the frame pointer, and number of the return address register, for
+    profiles (`ratite.codegen.sampling` says what a frame looks like). check_access: asked, with the vCPU,
     physical address, size and kind, where the page walk can not decide for a whole page.
     """
 
@@ -53,6 +60,7 @@ class Arch:
     fetch_fault: int = 1
     access_faults: tuple[int, int, int] = (5, 7, 1)
     syscall_cause: int = 8
+    frame: tuple[str, int, int] | None = None
     check_access: Callable[[Any, int, int, int], bool] | None = None
     helpers: dict[str, Native] = field(default_factory=dict)
     register_name: Callable[[str, int], str] = lambda file, n: f"{file}{n}"

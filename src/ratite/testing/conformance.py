@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from ratite.ir import Block, Value
+from ratite.ir import ACCESSES, Block, Value
 from ratite.isa.arch import Arch
 from ratite.isa.dsl import Insn, record
 
@@ -177,7 +177,7 @@ class Generator:
 def address_operands(block: Block) -> set[str]:
     """Names of the register operands that go into the addresses of a text's memory accesses."""
     names: set[str] = set()
-    todo: list[Value] = [v.args[0] for v in block.code if v.op in ("load", "store", "amo", "cas")]
+    todo: list[Value] = [v.args[0] for v in block.code if v.op in ACCESSES]
     while todo:
         v = todo.pop()
         if v.op == "reg.get" and isinstance(v.attr[1], str):

@@ -82,6 +82,18 @@ class FlatCpu:
             self.store(address, size, new)
         return old
 
+    def load_reserved(self, address: int, size: int) -> int:
+        value = self.load(address, size)
+        self.set("reserve_addr", address)
+        self.set("reserve_value", value)
+        return value
+
+    def store_conditional(self, address: int, size: int, new: int) -> int:
+        if self.load(address, size) != self.get("reserve_value") & mask(8 * size):
+            return 0
+        self.store(address, size, new)
+        return 1
+
     def call(self, name: str, *args: int) -> int:
         return self.natives[name](*args)
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from errno import E2BIG, EAGAIN, ENOSYS
 from resource import RLIMIT_AS, RLIMIT_CORE, RLIMIT_DATA, RLIMIT_STACK, getrlimit, setrlimit
 
+from ratite import log
 from ratite.user import loader
 from ratite.user.abi.base import Abi
 from ratite.user.failure import SyscallError
@@ -27,6 +28,7 @@ from ratite.user.thread import ProcessExit, Thread, ThreadExit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ratite.cpu.statistics import Statistics
     from ratite.user.strace import Tracer
     from ratite.user.table import Run
     from ratite.user.vcpu import Vcpu
@@ -154,8 +156,18 @@ class Process:
             never.acquire()
         return status
 
+    def statistics(self) -> Statistics:
+        """What the engine and the CPUs of the threads have counted so far."""
+        from ratite.cpu import statistics
+
+        return statistics.read(self.main.vcpu.engine)
+
     def leave(self, status: int) -> None:
         """End the host process at once: all that the guest has written is written already."""
+        if log.enabled("stats"):
+            from ratite.cpu.statistics import listing
+
+            log.write("stats", listing(self.statistics()))
         self.main.vcpu.finish()
         os._exit(status & 0xFF)
 

@@ -18,6 +18,11 @@ from ratite.user.process import Process
 from ratite.user.space import GuestSpace
 from ratite.user.vcpu import Vcpu
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ratite.profiling.request import Request
+    from ratite.profiling.symbols import Mapping
+
 
 class Config(Protocol):
     """What the command line says."""
@@ -34,6 +39,9 @@ class Config(Protocol):
     log_items: list[str]
     log_file: str
     single_step: bool
+    perf_map: bool
+    profile: Request | None
+    symbols: list[str]
 
     def environment(self) -> dict[str, str]:
         """The program's environment."""
@@ -65,6 +73,12 @@ def make_process(config: Config, abi: Abi, make_vcpu: Callable[[GuestSpace], Vcp
         stack_size=config.stack_size, seed=config.seed, single_step=config.single_step, tracer=tracer,
         unimplemented=lambda text: log.write("unimp", text))
     lines.open(process)
+    if config.perf_map:
+        _name_code(process, config.symbols)
+    if config.profile is not None:
+        from ratite.profiling.recording import record
+
+        record(process.main.vcpu.engine, config.profile, config.program, lambda: mapped_files(process))
     argv = [os.fsencode(word) for word in config.arguments]
     env = [os.fsencode(f"{name}={value}") for name, value in config.environment().items()]
     found = find_program(os.fsencode(config.program), argv, abi, process.paths)
@@ -74,6 +88,24 @@ def make_process(config: Config, abi: Abi, make_vcpu: Callable[[GuestSpace], Vcp
     if log.enabled("page"):
         log.write("page", os.fsdecode(b"".join(process.space.maps()).rstrip()))
     return process
+
+
+def mapped_files(process: Process) -> list[Mapping]:
+    """The files that a process has mapped, by their names on the host."""
+    from ratite.profiling.symbols import Mapping
+
+    with process.space.lock:
+        areas = [area for area in process.space.areas if area.inode]
+    return [Mapping(area.start, area.end, area.offset, os.fsdecode(process.paths.resolve(area.name))) for area in areas]
+
+
+def _name_code(process: Process, symbols: list[str]) -> None:
+    from ratite.cpu.perfmap import PerfMap
+    from ratite.profiling.symbols import MappedFiles, first_of, load
+
+    files = MappedFiles(lambda: mapped_files(process))
+    engine = process.main.vcpu.engine
+    engine.perf_map = PerfMap(engine, first_of([*(load(path).find for path in symbols), files.find]))
 
 
 def find_program(name: bytes, argv: list[bytes], abi: Abi, paths: Paths) -> loader.Executable:

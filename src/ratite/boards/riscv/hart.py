@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from ratite.boards.support.riscv_sbi import Sbi
     from ratite.hw.model import Clock
 
-_SSIP = 1 << 1
-
 
 class RiscvHart(Processor):
     """One hart; `boards.support.hart.Hart` says what boards use of it."""
@@ -90,14 +88,12 @@ class RiscvHart(Processor):
         self.set_interrupt(traps.MSI, level)
 
     def software_s(self, level: bool) -> None:
-        """A rising edge makes the supervisor software interrupt pending."""
+        """A rising edge makes the supervisor software interrupt pending; from any thread."""
         if level:
-            self.at_rest(self._raise_software, wait=False)
-
-    def _raise_software(self) -> None:
-        self.state.mip_soft = self.state.mip_soft | _SSIP
-        self.state.attention = 1
-        self.wake()
+            with self.lock:
+                self.state.ssip_edge = 1
+                self.state.attention = 1
+                self.wake()
 
     def timer(self, level: bool) -> None:
         """Machine timer interrupt."""

@@ -15,6 +15,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from enum import IntEnum
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 from ratite.bits import align_down, mask
@@ -78,11 +79,11 @@ class Hart(Protocol):
     def set_interrupt(self, number: int, level: bool) -> None:
         """Drive an interrupt input, numbered as in mip. May be called on any thread."""
 
-    def at_rest(self, work: Callable[[], None], wait: bool) -> None:
-        """Have `work` called while this hart executes no guest instruction; with `wait`, return after that.
+    def software_s(self, level: bool) -> None:
+        """A rising edge makes the supervisor software interrupt pending. May be called on any thread."""
 
-        A hart that waits here itself counts as one that executes nothing.
-        """
+    def at_rest(self, work: Callable[[], None]) -> None:
+        """Call `work` while this hart executes no guest instruction."""
 
     def set_stopped(self, stopped: bool) -> None:
         """Have the hart execute nothing at all, or go on at next_pc."""
@@ -272,14 +273,14 @@ class Sbi:
             raise _Failure(Error.INVALID_ADDRESS) from None
         return address
 
-    def _for_each(self, caller: int, harts: Sequence[int], work: Callable[[Hart], None], wait: bool) -> None:
-        """Do something to the state of running harts, one of which may be the caller."""
-        for number in harts:
-            hart = self.harts[number]
-            if number == caller:
-                work(hart)
-            elif self.status[number] != HartStatus.STOPPED:
-                hart.at_rest(_bound(work, hart), wait)
+    def _running(self, harts: Sequence[int]) -> list[int]:
+        """Those of the harts that are not stopped."""
+        return [number for number in harts if self.status[number] != HartStatus.STOPPED]
+
+    def _interrupt(self, harts: Sequence[int]) -> None:
+        """Raise supervisor software interrupts."""
+        for number in self._running(harts):
+            self.harts[number].software_s(True)
 
     # --- Base (chapter 4) -------------------------------------------------------------------------------------------
 
@@ -338,7 +339,7 @@ class Sbi:
     @_function(IPI, 0)
     def send_ipi(self, hart: int, hart_mask: int, base: int) -> int:
         """Raise supervisor software interrupts."""
-        self._for_each(hart, self._chosen(hart_mask, base), _raise_software_interrupt, wait=False)
+        self._interrupt(self._chosen(hart_mask, base))
         return 0
 
     # --- RFENCE (chapter 8) -----------------------------------------------------------------------------------------
@@ -371,7 +372,12 @@ class Sbi:
             for page in pages:
                 hart.call("tlb_flush_page", page & self._ones)
 
-        self._for_each(caller, harts, forget, wait=True)
+        for number in self._running(harts):
+            hart = self.harts[number]
+            if number == caller:
+                forget(hart)
+            else:
+                hart.at_rest(partial(forget, hart))
 
     # --- HSM (chapter 9) --------------------------------------------------------------------------------------------
 
@@ -479,14 +485,15 @@ class Sbi:
     def clear_ipi(self, hart: int) -> int:
         """Take back a software interrupt of the caller; 1 when there was one."""
         state = self.harts[hart].state
-        pending: int = state.mip_soft >> traps.SSI & 1
+        pending: int = state.mip_soft >> traps.SSI & 1 | state.ssip_edge
         state.mip_soft &= ~(1 << traps.SSI)
+        state.ssip_edge = 0
         return pending
 
     @_legacy(4)
     def legacy_send_ipi(self, hart: int, place: int) -> int:
         """As `send_ipi`, for the harts of a mask in memory."""
-        self._for_each(hart, self._mask_at(hart, place), _raise_software_interrupt, wait=False)
+        self._interrupt(self._mask_at(hart, place))
         return 0
 
     @_legacy(5)
@@ -533,12 +540,3 @@ class Sbi:
             return self.machine.memory.dma_view(address, 1)[0]
         except MemoryAccessError:
             return 0
-
-
-def _bound(work: Callable[[Hart], None], hart: Hart) -> Callable[[], None]:
-    return lambda: work(hart)
-
-
-def _raise_software_interrupt(hart: Hart) -> None:
-    hart.state.mip_soft |= 1 << traps.SSI
-    hart.state.attention = 1

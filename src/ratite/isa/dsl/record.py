@@ -184,6 +184,22 @@ class Session:
         """Atomically write `new` where memory holds `expected`; the old value."""
         return self.block.add("cas", new.width, (addr, expected, new))
 
+    def load_reserved(self, addr: Value, width: int) -> Value:
+        """`width` bits of guest memory, which are reserved: what is done to them by others can be noticed by `store_conditional`."""
+        return self.block.add("load.reserved", width, (addr,))
+
+    def store_conditional(self, addr: Value, v: Value) -> Value:
+        """Write guest memory if the reservation is of this address and nobody has written there since; one bit: whether it was written.
+
+        There is no reservation afterwards. What others wrote is noticed if it was an atomic operation, or left another value behind: plain
+        stores that change a value and change it back are not.
+        """
+        stored = self.var(0, 1)
+        with self.when(self.block.add("state.get", 64, (), "reserve_addr") == addr.zext(64), likely=True):
+            stored.value = self.block.add("store.conditional", 1, (addr, v))
+        self.reserve_addr = -1
+        return stored.value
+
     def fence(self) -> None:
         """Order all memory accesses before this against those after it."""
         self.block.add("fence", 0)
@@ -195,6 +211,10 @@ class Session:
     def poke(self, addr: Value, v: Value) -> None:
         """Write host memory, for native helpers."""
         self.block.add("poke", 0, (addr, v))
+
+    def poke_if(self, addr: Value, expected: Value, new: Value) -> Value:
+        """Atomically write `new` to host memory that holds `expected`, for native helpers; what it held."""
+        return self.block.add("poke.if", new.width, (addr, expected, new))
 
     # --- floating point ---------------------------------------------------------------------------------------------------------
     def fp(self, op: str, width: int, *args: Value, **attr: Any) -> Value:

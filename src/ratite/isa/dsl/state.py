@@ -83,7 +83,14 @@ ENGINE_FIELDS: dict[str, tuple[int, int, str]] = {
     "tlb_dirty": (296, 64, "bit n: translation cache n has entries; bit 32 + n: jump cache n has"),
     "fault_pc": (304, 64, "host address of the instruction at which user-mode code faulted"),
     "stack_pointer": (312, 64, "host stack pointer at the entry of every stencil"),
+    "device_address": (328, 64, "guest-physical address of the access for which the translation cache has no RAM"),
+    "access_record": (336, 64, "host address of the record of that access, which its instruction has for itself"),
+    "reserve_version": (384, 32, "number of atomic operations on reserved memory when the reservation was made"),
+    "reservations": (392, 64, "host address of the numbers of atomic operations, by host address (`ratite.codegen.lower`)"),
     "traced": (320, 64, "not zero: page walks and traps are Python's to do, which logs them"),
+    "tlb_fills": (400, 64, "how often a translation was put into a translation cache"),
+    "tlb_flushes": (408, 64, "how often all translation caches were emptied"),
+    "jump_misses": (416, 64, "how often a jump cache did not have an address"),
 }
 
 

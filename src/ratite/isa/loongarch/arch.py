@@ -51,6 +51,7 @@ def make_arch(config: LoongArchConfig) -> Arch:
         word=64,
         config=config,
         layout=Layout.of(LoongArchState, 64),
+        frame=("r", 22, 1),
         decoder=LOONGARCH.decoder(config.decoded, 64),
         user=config.user,
         contexts=1,

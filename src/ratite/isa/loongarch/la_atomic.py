@@ -1,8 +1,9 @@
 """Atomic memory accesses (LoongArch Reference Manual, volume 1, v1.10, chapter 2.2.7).
 
 Every atomic access is sequentially consistent, so the forms with a barrier (`_db`) and those that acquire or release
-share the text of the plain ones. A load reservation is an address and the value that was read there: a conditional
-store succeeds where memory still holds that value, also when it has been changed and changed back meanwhile.
+share the text of the plain ones. A conditional store fails where an atomic instruction of another processor has touched
+the reserved 16 bytes, or memory holds another value than was read; plain stores of others that change it and change it
+back are not noticed.
 
 The result register of a read-modify-write may not be its address register; that it is the other source has no defined
 result, and is taken for illegal too. Not modelled: `sc.q`.
@@ -20,26 +21,15 @@ from ratite.isa.loongarch.formats import R2, Atomic, Linked
 from ratite.isa.loongarch.la_memory import WIDTHS
 from ratite.isa.loongarch.table import LOONGARCH
 
-#: Reservation address while there is none; never aligned.
-NO_RESERVATION = -1
-
 # --- load-linked and store-conditional ----------------------------------------------------------------------------------
 
 
 def _load_linked(s: Session, o: Any, address: Value, width: int) -> None:
-    v = s.load(address, width)
-    s.reserve_addr = address
-    s.reserve_value = v.zext(64)
-    s.r[o.rd] = v.sext(64)
+    s.r[o.rd] = s.load_reserved(address, width).sext(64)
 
 
 def _store_conditional(s: Session, o: Any, address: Value, width: int) -> None:
-    done = s.var(0)
-    with s.when(s.reserve_addr == address, likely=True):
-        expected = s.reserve_value.trunc(width)
-        done.value = (s.cas(address, expected, s.r[o.rd].trunc(width)) == expected).zext(64)
-    s.reserve_addr = NO_RESERVATION
-    s.r[o.rd] = done.value
+    s.r[o.rd] = s.store_conditional(address, s.r[o.rd].resize(width)).zext(64)
 
 
 def _pair(

@@ -78,6 +78,7 @@ def make_arch(config: RiscvConfig) -> Arch:
         mmu_modes=MMU_MODES,
         long=_LONG,
         illegal=ILLEGAL,
+        frame=("x", 8, 1),
         check_access=check_access if config.pmp else None,
         helpers=_helpers(config),
         register_name=register_name,

@@ -5,9 +5,8 @@ chapters 5 and 6).
 access is possible, 1 when it has to be done and checked piece by piece (a device, or a page that memory protection
 covers in part), and 16 + cause for an exception.
 
-The A and D bits of page-table entries are set by the walk. That is a plain read and write of the entry: another hart
-that changes the same entry at the same moment can lose its change, as software that follows the manual (shoot-down
-before change) never does. Memory types of Svpbmt are accepted and have no effect: all RAM is coherent.
+The A and D bits of page-table entries are set by the walk, in one step with a check that the entry is still what was
+read; where it is not, the walk begins again. Memory types of Svpbmt are accepted and have no effect: all RAM is coherent.
 """
 
 from __future__ import annotations
@@ -195,7 +194,9 @@ def _leaf(s: Session, va: Value, access: Value, mode: Value, pte: Value, place: 
         _page_fault(s, access)
     marked = s.select(access == LOOK, pte, pte | s.select(access == STORE, A | D, s.const(A, 64)))
     with s.when(marked != pte):
-        s.poke(place, marked.trunc(s.xlen))
+        before = pte.trunc(s.xlen)
+        with s.when(s.poke_if(place, before, marked.trunc(s.xlen)) != before, likely=False):
+            s.ret(s.call(walk, va, access, mode))
     is_dirty = (marked & D) != 0
     s.walk_perms = s.select(is_dirty, rights, rights & ~WRITE).trunc(8)  # the first store has to set D
     s.walk_pa = page.value | (va.zext(64) & inside.value)

@@ -1,9 +1,9 @@
 """RV32A and RV64A, atomic instructions (volume I, 20191213, chapter 8).
 
 Every atomic access is sequentially consistent, so aq and rl ask for nothing more and share one text; only lr with
-both set, which is a plain load, gets a fence before it. A reservation is an address and the value that was read
-there: sc succeeds where memory still holds that value, also when it has been changed and changed back meanwhile. A
-page that sc may not write raises an exception only where the address matches. Misaligned addresses raise an
+both set, which is a plain load, gets a fence before it. sc fails where an atomic instruction of another hart has
+touched the reserved 16 bytes, or memory holds another value than lr read; plain stores of other harts that change it and
+change it back are not noticed. A page that sc may not write raises an exception only where the address matches. Misaligned addresses raise an
 exception.
 """
 
@@ -16,9 +16,6 @@ from ratite.isa.dsl import Insn, Session
 from ratite.isa.riscv.exceptions import LOAD_MISALIGNED, STORE_MISALIGNED, require_aligned
 from ratite.isa.riscv.formats import R, Unary
 from ratite.isa.riscv.table import RISCV
-
-#: Reservation address while there is none; never aligned.
-NO_RESERVATION = -1
 
 #: Suffix of the mnemonic by the bits aq and rl.
 _ORDERINGS = {"": "00", ".rl": "01", ".aq": "10", ".aqrl": "11"}
@@ -48,21 +45,14 @@ def _atomic(
 def _load_reserved(s: Session, o: Unary, width: int) -> None:
     addr = s.x[o.rs1]
     require_aligned(s, addr, width // 8, LOAD_MISALIGNED)
-    v = s.load(addr, width)
-    s.reserve_addr = addr.zext(64)
-    s.reserve_value = v.zext(64)
-    s.x[o.rd] = v.sext(s.xlen)
+    s.x[o.rd] = s.load_reserved(addr, width).sext(s.xlen)
 
 
 def _store_conditional(s: Session, o: R, width: int) -> None:
     addr = s.x[o.rs1]
     require_aligned(s, addr, width // 8, STORE_MISALIGNED)
-    failed = s.var(1, s.xlen)
-    with s.when(s.reserve_addr == addr.zext(64), likely=True):
-        expected = s.reserve_value.resize(width)
-        failed.value = (s.cas(addr, expected, s.x[o.rs2].resize(width)) != expected).zext(s.xlen)
-    s.reserve_addr = NO_RESERVATION
-    s.x[o.rd] = failed.value
+    stored = s.store_conditional(addr, s.x[o.rs2].resize(width))
+    s.x[o.rd] = (~stored).zext(s.xlen)
 
 
 @_atomic("00010 qq 00000 ..... 010 ..... 0101111", "lr.w {rd}, ({rs1})", orderings=("", ".aq", ".rl"))

@@ -36,6 +36,7 @@ class RiscvState(State):
     mstatus = Field(WORD, doc="mstatus without FS, SD, SXL and UXL")
     irq_lines = Field(64, doc="levels of the interrupt inputs, bits as in mip; written by devices only")
     mip_soft = Field(WORD, doc="bits of mip that software set")
+    ssip_edge = Field(8, doc="1: another hart or a device asked for a supervisor software interrupt, and mip_soft does not say so yet")
     mie = Field(WORD, doc="interrupts that may be taken")
     mideleg = Field(WORD, doc="interrupts that go to supervisor mode")
     medeleg = Field(WORD, doc="exceptions that go to supervisor mode")

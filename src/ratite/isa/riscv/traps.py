@@ -1,7 +1,7 @@
 """Exceptions and interrupts: when they are taken, where they go, and the way back (ISA manual volume II, 20211203,
 3.1.6 to 3.1.9, 3.3.2).
 
-The wires from devices (`irq_lines`) are written by other threads. Whoever changes them sets `attention` afterwards;
+The wires from devices (`irq_lines`) and `ssip_edge` are written by other threads. Whoever changes them sets `attention` afterwards;
 `poll` clears it before it looks, so that no change is lost. Texts that may make an interrupt deliverable by other means
 set it too.
 
@@ -63,7 +63,15 @@ def wakeup(s: Session) -> None:
     """1 when a hart that waits for interrupts has to go on: one is pending and enabled, wherever it goes and whether or
     not it is taken.
     """
+    _take_edge(s)
     s.ret(((pending(s) & s.mie) != 0).zext(s.xlen))
+
+
+def _take_edge(s: Session) -> None:
+    """Note in mip that a software interrupt has arrived."""
+    with s.when(s.ssip_edge != 0):
+        s.ssip_edge = 0
+        s.mip_soft = s.mip_soft | (1 << SSI)
 
 
 @native()
@@ -71,6 +79,7 @@ def poll(s: Session) -> None:
     """Take the most urgent interrupt before the instruction at next_pc, if there is one."""
     s.attention = 0
     s.fence()
+    _take_edge(s)
     machine, supervisor = _deliverable(s)
     chosen = s.select(machine != 0, machine, supervisor)
     with s.when(chosen != 0):

@@ -1,0 +1,258 @@
+"""Where the vCPUs of an engine spend their time, found by sampling.
+
+Every thread that runs a vCPU gets a timer on its own processor time. The timer's signal is answered by native code
+(`ratite.codegen.sampling`), which notes where the thread was; here the notes are read, and added up. So a sample costs a microsecond, no exit,
+and falls anywhere: inside a translation, a native helper, or Python. Time in which a thread waits is not sampled; it is what
+is left of the clock's time.
+
+The signal is SIGSTKFLT, for which Linux has no use. A guest process that blocks it is not seen meanwhile; one that handles it takes it away.
+The host's kernel looks at such timers only when its own clock ticks, mostly 250 times a second; a higher frequency gives no more samples, but
+samples that count for more.
+
+Not sampled: threads that run no guest code (compiling regions, input and output), and the children of a fork.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import struct
+import threading
+import time
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+from ratite.codegen.sampling import DEPTH, HEAD_SIZE, HELPER, RECORD_SIZE, RECORDS, ROW_SIZE, ROWS, TRANSLATION
+from ratite.cpu.codepage import RegionUnit
+from ratite.cpu.faults import install
+from ratite.cpu.hostmem import HostBuffer
+from ratite.errors import HostError
+from ratite.isa.arch import Exit
+
+if TYPE_CHECKING:
+    from ratite.cpu.engine import Engine
+    from ratite.cpu.vcpu import Vcpu
+
+SIGNAL = 16  # SIGSTKFLT
+#: Seconds between two looks at the notes. A ring has room for more samples than come in this time.
+_INTERVAL = 0.25
+#: A record of more ticks than this was kept from the thread, which had its signals blocked; where it came is not where the time went.
+_LATE_SECONDS = 0.5
+
+_RECORD = struct.Struct(f"<8Q{DEPTH}Q")
+_ROW = struct.Struct("<6Q")
+_THREAD_CPU_CLOCK, _SIGEV_THREAD_ID = 3, 4
+
+NATIVE, HELPERS, HOST = "native", "helpers", "host library"
+STATES = {
+    NATIVE: "translated guest code",
+    HELPERS: "native helpers: page walks, traps, jumps that the jump cache does not have",
+    HOST: "what native helpers call",
+    "translation": "making, compiling and restoring translations",
+    "device": "devices and rare instructions, in the reference evaluator",
+    "code changes": "stores into pages with translated code",
+    "firmware": "calls to the firmware that Ratite provides",
+    "system calls": "exceptions that Python delivers: system calls in user mode",
+    "scheduling": "between the turns of a CPU: interrupts of its run, halts",
+    "blocked": "signals were blocked, so nobody knows",
+}
+"""What a vCPU's thread may be found at."""
+
+_OF_EXIT = {
+    Exit.TRANSLATE: "translation", Exit.INTERPRET: "device", Exit.CODE_WRITE: "code changes", Exit.CODE_SYNC: "code changes",
+    Exit.STRADDLE: "code changes", Exit.FIRMWARE: "firmware", Exit.TRAP: "system calls", Exit.FAULT: "system calls",
+    Exit.MISS: HELPERS, Exit.POLL: HELPERS, Exit.INTERRUPT: "scheduling", Exit.HALT: "scheduling",
+}  # fmt: skip
+
+
+class Found(NamedTuple):
+    """What a sample found. state: one of STATES. detail: the native helper, where one was running. stack: guest addresses, innermost first: where
+    execution was, what the return address register held, the return addresses of the frames.
+    """
+
+    state: str
+    detail: str
+    stack: tuple[int, ...]
+
+
+class _Event(ctypes.Structure):
+    """struct sigevent of the C library on 64-bit Linux."""
+
+    _fields_ = [
+        ("value", ctypes.c_uint64), ("signo", ctypes.c_int), ("notify", ctypes.c_int), ("thread", ctypes.c_int), ("unused", ctypes.c_int * 11),
+    ]  # fmt: skip
+
+
+class _Row:
+    """A thread: its ring, its timer, its clocks in nanoseconds."""
+
+    def __init__(self, index: int, code: tuple[int, int, int], table: memoryview, period: int) -> None:
+        self.thread = threading.get_native_id()
+        self.vcpu: Vcpu | None = None
+        self._ring = HostBuffer(HEAD_SIZE + RECORDS * RECORD_SIZE)
+        self._words = self._ring.view.cast("Q")
+        self._at, self._code, self._table, self._period = index * ROW_SIZE, code, table, period
+        self._index = index
+        self._timer = ctypes.c_void_p()
+        self.begin = time.monotonic_ns()
+        self.cpu_before = self.cpu = time.thread_time_ns()
+        self._clock = ~self.thread << 3 | 6  # the thread's processor time (clock_getcpuclockid(3), Linux)
+        self.end = self.begin
+
+    def runs(self, vcpu: Vcpu) -> None:
+        """From now on the thread runs this vCPU."""
+        first, self.vcpu = self.vcpu is None, vcpu
+        _ROW.pack_into(self._table, self._at, self._ring.address, vcpu.env, *self._code, os.getpid())
+        if first:
+            self._arm()
+
+    def _arm(self) -> None:
+        libc = ctypes.CDLL(None, use_errno=True)
+        event = _Event(self._index, SIGNAL, _SIGEV_THREAD_ID, self.thread)
+        times = (ctypes.c_long * 4)(*divmod(self._period, 10**9), *divmod(self._period, 10**9))
+        if libc.timer_create(_THREAD_CPU_CLOCK, ctypes.byref(event), ctypes.byref(self._timer)):
+            raise HostError(f"no timer for a profile: {os.strerror(ctypes.get_errno())}")
+        libc.timer_settime(self._timer, 0, ctypes.byref(times), None)
+
+    def look(self) -> None:
+        """Read the thread's clocks."""
+        try:
+            self.cpu = time.clock_gettime_ns(self._clock)
+            self.end = time.monotonic_ns()
+        except OSError:
+            pass  # it has ended
+
+    def take(self) -> list[tuple[int, ...]]:
+        """The records that have not been read, and how many did not fit."""
+        words = self._words
+        head, tail = words[0], words[1]
+        at = [HEAD_SIZE + (n % RECORDS) * RECORD_SIZE for n in range(tail, head)]
+        found = [_RECORD.unpack_from(self._ring.view, place) for place in at]
+        words[1] = head
+        return found
+
+    @property
+    def lost(self) -> int:
+        """How many samples did not fit into the ring."""
+        return self._words[2]
+
+    def stop(self) -> None:
+        """Take no more samples."""
+        self.look()
+        ctypes.CDLL(None).timer_delete(self._timer)
+
+
+class Sampler:
+    """Samples an engine from its making until `close`. `done` gets it then; the file of a profile is written there.
+
+    frequency: samples for a second of a thread's processor time. seconds: how long, 0 for until the end.
+    """
+
+    def __init__(self, engine: Engine, frequency: int, seconds: float, done: Callable[[Sampler], None]) -> None:
+        self._engine, self.frequency, self._done = engine, frequency, done
+        self._table = HostBuffer(ROWS * ROW_SIZE)
+        memory = engine.memory
+        self._code = memory.base, memory.base + memory.floor, memory.base + memory.size
+        self._helpers = engine.helper_ranges()
+        self._rows: dict[int, _Row] = {}
+        self._made = 0
+        self._lock = threading.Lock()
+        self.found: Counter[Found] = Counter()
+        self.lost = self.cpu_ns = self.thread_ns = 0
+        self.begin = time.monotonic_ns()
+        self._process_before = time.process_time_ns()
+        self.wall_ns = self.other_ns = 0
+        self._deadline = time.monotonic() + seconds if seconds else None
+        self._closing = threading.Event()
+        self._closed = False
+        memory.patch(engine.symbols["sampling"], self._table.address.to_bytes(8, "little"))
+        install(SIGNAL, engine.symbols["on_sample"])
+        self._reader = threading.Thread(target=self._read, name="ratite-profile", daemon=True)
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        try:
+            self._reader.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+    # --- on the threads of vCPUs --------------------------------------------------------------------------------------------------------
+    def began(self, vcpu: Vcpu) -> None:
+        """The calling thread is about to run a vCPU."""
+        row = self._rows.get(threading.get_ident())
+        if row is None:
+            if self._closed or self._made >= ROWS:
+                return
+            with self._lock:
+                row = _Row(self._made, self._code, self._table.view, 10**9 // self.frequency)
+                self._rows[threading.get_ident()] = row
+                self._made += 1
+        if row.vcpu is not vcpu:
+            row.runs(vcpu)
+
+    def ended(self) -> None:
+        """The calling thread runs no vCPU any more."""
+        with self._lock:
+            row = self._rows.pop(threading.get_ident(), None)
+            if row is not None:
+                self._finish(row)
+
+    # --- reading ------------------------------------------------------------------------------------------------------------------------
+    def _read(self) -> None:
+        while not self._closing.wait(_INTERVAL):
+            with self._lock:
+                for row in self._rows.values():
+                    row.look()
+                    self._take(row)
+            if self._deadline is not None and time.monotonic() >= self._deadline:
+                self.close()
+
+    def _finish(self, row: _Row) -> None:
+        row.stop()
+        self._take(row)
+        self.lost += row.lost
+        self.cpu_ns += row.cpu - row.cpu_before
+        self.thread_ns += row.end - row.begin
+
+    def _take(self, row: _Row) -> None:
+        records = row.take()
+        with self._engine.lock:
+            for record in records:
+                self.found[self._classify(record)] += record[1]
+
+    def close(self) -> None:
+        """Stop, and hand the result over; a second call does nothing."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            for row in self._rows.values():
+                self._finish(row)
+            self._rows.clear()
+            self.wall_ns = time.monotonic_ns() - self.begin
+            self.other_ns = max(0, time.process_time_ns() - self._process_before - self.cpu_ns)
+        self._closing.set()
+        self._done(self)
+
+    def _classify(self, record: tuple[int, ...]) -> Found:
+        """What a record means; the frames are only those of this moment where a translation or Python was interrupted."""
+        address, ticks, reason, pc, link, kind, count, _, *frames = record
+        if ticks > _LATE_SECONDS * self.frequency:
+            return Found("blocked", "", ())
+        stack = (link, *frames[: min(count, DEPTH)])
+        if kind == TRANSLATION:
+            unit = self._engine.translator.unit_of(address)
+            if unit is None:
+                return Found(NATIVE, "", ())  # its code memory was emptied meanwhile
+            at = unit.locate(address)
+            if isinstance(unit, RegionUnit):
+                return Found(NATIVE, "region", (at or unit.page.base,))
+            return Found(NATIVE, "", (unit.page.base + unit.pcs[0] if at is None else at, *stack))
+        if reason:
+            return Found(_OF_EXIT.get(reason, "scheduling"), "", (pc, *stack))
+        return Found(HELPERS, self._helper(address), ()) if kind == HELPER else Found(HOST, "", ())
+
+    def _helper(self, address: int) -> str:
+        n = bisect_right(self._helpers, address, key=lambda row: row[0]) - 1
+        return self._helpers[n][2] if n >= 0 else ""
