@@ -57,6 +57,7 @@ CONTEXTS = {0x46505501: 1, 0x53580001: 2, 0x41535801: 4}
 """Words of a register in extended contexts by their magic numbers: floating point (FPU_CTX_MAGIC), LSX and LASX."""
 FP_CONTROL = struct.Struct("<QI4x")
 """What follows the registers: condition flags, and fcsr0."""
+FIRST_PART = SIGINFO_SIZE + REGISTERS_AT + REGISTERS.size + CONTEXT_HEAD.size
 MOST_CONTEXTS = 16
 NO_RESERVATION = (1 << 64) - 1
 
@@ -115,9 +116,8 @@ class LoongArch64(RegisterAbi):
 
     def enter_handler(self, r: Registers, space: GuestSpace, handler: Handler, sp: int) -> None:
         context = _fp_context(r.vcpu)
-        size = SIGINFO_SIZE + REGISTERS_AT + REGISTERS.size + len(context) + CONTEXT_HEAD.size
-        # Vectors lie behind all the rest of their context, aligned to their size.
-        frame = align_down(sp - size, 32)
+        # What comes first is so long that the registers of the context are aligned to a vector.
+        frame = align_down(sp - len(context) - CONTEXT_HEAD.size, 32) - FIRST_PART
         if not 0 < frame < space.limit:
             raise GuestFault(frame)
         stack = handler.stack
