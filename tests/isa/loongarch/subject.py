@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 
 from ratite.bits import mask
@@ -11,7 +12,7 @@ from ratite.ir.ops import join
 from ratite.isa.loongarch.arch import make_arch
 from ratite.isa.loongarch.cpus import parse_cpu
 from ratite.isa.loongarch.exceptions import Cause
-from ratite.testing.conformance import BREAKPOINT, CALL, FAULT, ILLEGAL, MISALIGNED, Subject
+from ratite.testing.conformance import BREAKPOINT, CALL, FAULT, ILLEGAL, MISALIGNED, Case, Subject
 from tests.isa.edges import float_patterns, integer_edges
 
 #: An event that only LoongArch has.
@@ -23,6 +24,12 @@ EVENTS: dict[int, str] = {
     Cause.ALIGNMENT: MISALIGNED, Cause.BOUND_CHECK: FAULT,
     Cause.SYSTEM_CALL: CALL, Cause.BREAKPOINT: BREAKPOINT, Cause.ILLEGAL: ILLEGAL, Cause.FLOATING_POINT: ARITHMETIC,
 }  # fmt: skip
+
+
+def with_flags(case: Case) -> Case:
+    """A case in which condition flags are bits."""
+    return replace(case, registers={**case.registers, "fcc": tuple(v & 1 for v in case.registers["fcc"])})
+
 
 _BOX = 0xFFFF_FFFF_0000_0000
 

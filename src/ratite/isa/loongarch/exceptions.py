@@ -53,16 +53,3 @@ def require_aligned(s: Session, address: Value, size: int, distance: int = 0) ->
     if size > 1:
         with s.when((address & (size - 1)) != distance, likely=False):
             s.trap(Cause.ALIGNMENT, address)
-
-
-#: Bits of EUEN that switch vectors of a width on, and the exception where they are off.
-_ENABLES = {128: (2, Cause.NO_LSX), 256: (4, Cause.NO_LASX)}
-
-
-def require_vectors(s: Session, width: int) -> None:
-    """Raise the exception of vector instructions that are switched off; a Linux program never meets it."""
-    if s.config.user or "csr_euen" not in s.layout.slots:
-        return
-    bit, cause = _ENABLES[width]
-    with s.when((s.csr_euen & bit) == 0, likely=False):
-        s.trap(cause)

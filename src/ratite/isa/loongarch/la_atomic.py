@@ -5,7 +5,7 @@ share the text of the plain ones. A load reservation is an address and the value
 store succeeds where memory still holds that value, also when it has been changed and changed back meanwhile.
 
 The result register of a read-modify-write may not be its address register; that it is the other source has no defined
-result, and is taken for illegal too. Not modelled: `sc.q`.
+result, and is taken for illegal too. `amcas`, whose result register is a source, may have any. Not modelled: `sc.q`.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def _define(extension: str, code: int, name: str, size: str, doc: str, text: Tex
     """Define one instruction; `text` gives the old contents of memory at an address."""
 
     def semantics(s: Session, o: Atomic) -> None:
-        if o.overlap:
+        if o.overlap and extension != "LAMCAS":
             illegal(s, o)
             return
         address = s.r[o.rj]

@@ -22,7 +22,7 @@ from typing import Any
 from ratite.bits import bits, signed
 from ratite.ir import Lanes, Value
 from ratite.isa.dsl import Format, Session, imm, reg, static
-from ratite.isa.loongarch.exceptions import require_vectors
+from ratite.isa.loongarch.exceptions import Cause
 from ratite.isa.loongarch.formats import Word
 from ratite.isa.loongarch.table import LOONGARCH
 
@@ -45,6 +45,19 @@ class Extension:
 LSX = Extension("LSX", "", "v", 128)
 LASX = Extension("LASX", "x", "x", 256)
 BOTH = (LSX, LASX)
+
+#: Bits of EUEN that switch vectors of a width on, and the exception where they are off.
+_ENABLES = {128: (2, Cause.NO_LSX), 256: (4, Cause.NO_LASX)}
+
+
+def require_vectors(s: Session, width: int) -> None:
+    """Raise the exception of vector instructions that are switched off. For a Linux program all are on."""
+    if s.config.user or "euen" not in s.layout.slots:
+        return
+    bit, cause = _ENABLES[width]
+    with s.when((s.euen & bit) == 0, likely=False):
+        s.trap(cause)
+
 
 #: Where operands of instructions are, and which register file has them (none: the vectors').
 _REGISTERS = {
