@@ -46,7 +46,8 @@ class Piece(NamedTuple):
 def is_opaque(block: Block) -> bool:
     """Whether an instruction is left to the stencil tier. Wide registers are: others may be parts of them, which have variables of their own."""
     return any(
-        _is_wide(v) or (v.op in _LEFT_OUT and not _is_rare(block, v)) or (v.op == "fp" and not hostable(v.attr[0], dict(v.attr[1]))) for v in block.code
+        _is_wide(v) or (v.op in _LEFT_OUT and not _is_rare(block, v)) or (v.op == "fp" and not hostable(v.attr[0], dict(v.attr[1])))
+        for v in block.code
     )
 
 

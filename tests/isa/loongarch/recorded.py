@@ -74,13 +74,13 @@ def outcome(case: Case, found: Change) -> Outcome:
         registers[file][n] = int(value, 16)
     fields = {**case.fields, "fp_flags": found.flags}
     after = {file: tuple(values) for file, values in registers.items()}
-    return Outcome(found.pc, after, fields, {at: value for at, value in found.memory}, found.event)
+    return Outcome(found.pc, after, fields, dict(found.memory), found.event)
 
 
-def load() -> list[Change]:
-    """All that was recorded, in the order of `cases`."""
+def load() -> dict[int, Change]:
+    """All that was recorded, by the checksums of cases."""
     with lzma.open(FILE, "rt") as file:
-        return [Change(*entry) for entry in json.load(file)]
+        return {entry[0]: Change(*entry) for entry in json.load(file)}
 
 
 def record(qemu: str) -> None:
