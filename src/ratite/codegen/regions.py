@@ -64,10 +64,15 @@ class Piece(NamedTuple):
 
 
 def is_opaque(block: Block) -> bool:
-    """Whether an instruction is left to the stencil tier."""
+    """Whether an instruction is left to the stencil tier. Wide registers are: others may be parts of them, which have variables of their own."""
     return any(
-        (v.op in _LEFT_OUT and not _is_rare(block, v)) or (v.op == "fp" and not hostable(v.attr[0], dict(v.attr[1]))) for v in block.code
+        _is_wide(v) or (v.op in _LEFT_OUT and not _is_rare(block, v)) or (v.op == "fp" and not hostable(v.attr[0], dict(v.attr[1])))
+        for v in block.code
     )
+
+
+def _is_wide(v: Value) -> bool:
+    return v.op in ("reg.get", "reg.set") and max(a.width for a in (v, *v.args)) > 64
 
 
 def _is_rare(block: Block, v: Value) -> bool:

@@ -30,6 +30,10 @@ class Cause(IntEnum):
     """BRK."""
     ILLEGAL = 0xD
     """INE: the instruction does not exist."""
+    NO_LSX = 0x10
+    """SXD: vectors of 128 bits are switched off."""
+    NO_LASX = 0x11
+    """ASXD: vectors of 256 bits are switched off."""
     FLOATING_POINT = 0x12
     """FPE: an enabled floating-point exception."""
 
