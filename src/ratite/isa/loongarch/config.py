@@ -43,7 +43,7 @@ class LoongArchConfig:
     @cached_property
     def decoded(self) -> frozenset[str]:
         """Names under which the instruction table holds what this core decodes."""
-        return frozenset(("base", *(name for name in FEATURES if self.has(name))))
+        return frozenset(("base", *(() if self.user else ("privileged",)), *(name for name in FEATURES if self.has(name))))
 
     @cached_property
     def key(self) -> str:
