@@ -45,10 +45,10 @@ class Cause(IntEnum):
     """IPE: the instruction is for a more privileged level."""
     FP_DISABLED = 0xF
     """FPD."""
-    LSX_DISABLED = 0x10
-    """SXD."""
-    LASX_DISABLED = 0x11
-    """ASXD."""
+    NO_LSX = 0x10
+    """SXD: vectors of 128 bits are switched off."""
+    NO_LASX = 0x11
+    """ASXD: vectors of 256 bits are switched off."""
     FLOATING_POINT = 0x12
     """FPE: an enabled floating-point exception."""
     TLB_REFILL = 0x3F

@@ -15,7 +15,7 @@ from ratite.isa.loongarch.table import LOONGARCH
 # Bits of EUEN.
 FP, LSX, LASX = 1 << 0, 1 << 1, 1 << 2
 
-_DISABLED = {FP: Cause.FP_DISABLED, LSX: Cause.LSX_DISABLED, LASX: Cause.LASX_DISABLED}
+_DISABLED = {FP: Cause.FP_DISABLED, LSX: Cause.NO_LSX, LASX: Cause.NO_LASX}
 
 
 def require_unit(s: Session, unit: int) -> None:
