@@ -85,8 +85,7 @@ class LoongArchIpi(Device, name="loongarch_ipi", size=0x10_0000):
 
     def change(self, core: int, set_: int, clear: int) -> None:
         """Set and clear bits of a core's status."""
-        register = self.status[core]
-        register.value = (register.value | set_) & ~clear & 0xFFFF_FFFF
+        self.status[core].value = (self.status[core].value | set_) & ~clear & 0xFFFF_FFFF
         self.update(core)
 
     def update(self, core: int) -> None:
