@@ -94,6 +94,18 @@ def identity() -> str:
     return lines.get("model name", "") + lines.get("flags", "")
 
 
+# --- vectors ----------------------------------------------------------------------------------------------------------------------
+def permutes_bytes() -> bool:
+    """Whether there is an instruction that permutes 16 bytes as 16 others say."""
+    return "+ssse3," in cpu()[1] + ","
+
+
+def permute_bytes(t: Any, a: str, numbers: str) -> str:
+    """LLVM text for that; numbers are below 16."""
+    t.declare("declare <16 x i8> @llvm.x86.ssse3.pshuf.b.128(<16 x i8>, <16 x i8>)")
+    return str(t(f"call <16 x i8> @llvm.x86.ssse3.pshuf.b.128(<16 x i8> {a}, <16 x i8> {numbers})"))
+
+
 # --- floating point -----------------------------------------------------------------------------------------------------------------
 #: MXCSR with all exceptions masked, round to nearest, no flags.
 MXCSR = 0x1F80

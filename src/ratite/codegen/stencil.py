@@ -17,6 +17,7 @@ from ratite.codegen import host_x86_64 as host
 from ratite.codegen import inspect_x86_64 as inspect
 from ratite.codegen.elfobj import Object, Reloc
 from ratite.codegen.floats import hostable
+from ratite.codegen.lanes import memory_type
 from ratite.codegen.lower import METADATA, Lowering
 from ratite.errors import DefinitionError
 from ratite.ir import OPS, Block, Value
@@ -257,15 +258,19 @@ class StencilLowering(Lowering):
         if cls == ZERO:
             return "0"
         if cls == MEMORY:
-            return self(f"load i{self.layout.slots[file].width}, ptr {self.state_pointer(offset)}")
+            return self(f"load {memory_type(self.layout.slots[file].width)}, ptr {self.state_pointer(offset)}{self._aligned(file)}")
         return self.current["p", cls]
 
     def set_register(self, file: str, which: str | int, value: str) -> None:
         cls, offset = self._register(file, which)
         if cls == MEMORY:
-            self.line(f"store i{self.layout.slots[file].width} {value}, ptr {self.state_pointer(offset)}")
+            self.line(f"store {memory_type(self.layout.slots[file].width)} {value}, ptr {self.state_pointer(offset)}{self._aligned(file)}")
         elif cls != ZERO:
             self.current["p", cls] = value
+
+    def _aligned(self, file: str) -> str:
+        """Slots are aligned to eight bytes, and LLVM would take more for granted."""
+        return ", align 8" if self.layout.slots[file].width > 64 else ""
 
     def assigned(self, v: Value) -> Any:
         if v.op == "reg.set":
@@ -482,12 +487,19 @@ def _compile(arch: Arch, jobs: Sequence[tuple[Job, _How]]) -> list[tuple[Stencil
         second = obj.functions.get(f"s{n}_1", first)
         code = obj.bytes_of(first)
         holes = _find_holes(arch, job, code, obj.bytes_of(second), how.opaque)
-        wrong = [] if holes is not None else ["opaque"]
+        sampled = not how.opaque and any(c in _SAMPLES for c in job.key.imms)
+        alike = not sampled or _constants(obj, relocs[first.name]) == _constants(obj, relocs[second.name])
+        wrong = [] if holes is not None and alike else ["opaque"]
         if arch.user and _accesses(job.block) and not inspect.is_precise(code):
             wrong.append("precise")
         stencil = None if wrong or holes is None else _finish(obj, code, holes, relocs[first.name], job.key.regs)
         results.append((stencil, wrong))
     return results
+
+
+def _constants(obj: Object, relocs: list[Reloc]) -> list[bytes]:
+    """Constants that the code refers to: an immediate that went into one of them is no hole, so they must not differ between samples."""
+    return [obj.element(r, r.type in host.RELATIVE) for r in relocs if r.section]
 
 
 def _accesses(block: Block) -> bool:
@@ -511,7 +523,7 @@ def _candidates(arch: Arch, job: Job, opaque: bool) -> list[tuple[int, int, int,
         if cls == MEMORY:
             slot = arch.layout.slots[r.file]
             first, second = _register_samples(n)
-            found.append((n, slot.offset + slot.stride * first, slot.offset + slot.stride * second, 16))
+            found.append((n, slot.offset + slot.stride * first, slot.offset + slot.stride * second, max(16, slot.width // 8)))
     if not opaque:
         for n, imm_cls in enumerate(job.key.imms):
             if imm_cls in _SAMPLES:

@@ -45,20 +45,26 @@ class Event:
 class _File:
     """`state.x[5]`: one register file."""
 
-    __slots__ = ("_count", "_first", "_mask", "_words")
+    __slots__ = ("_count", "_first", "_mask", "_parts", "_step", "_words")
 
     def __init__(self, words: memoryview, first: int, slot: Slot) -> None:
         self._words, self._first, self._count, self._mask = words, first, slot.count, mask(slot.width)
+        self._step, self._parts = slot.stride // 8, max(1, slot.width // 64)
 
     def __getitem__(self, n: int) -> int:
         if not 0 <= n < self._count:
             raise IndexError(n)
-        return self._words[self._first + n] & self._mask
+        at = self._first + n * self._step
+        if self._parts == 1:
+            return self._words[at] & self._mask
+        return int.from_bytes(self._words[at : at + self._parts].tobytes(), "little")
 
     def __setitem__(self, n: int, value: int) -> None:
         if not 0 <= n < self._count:
             raise IndexError(n)
-        self._words[self._first + n] = value & self._mask
+        at = self._first + n * self._step
+        for part in range(self._parts):
+            self._words[at + part] = (value & self._mask) >> 64 * part & mask(64)
 
     def __len__(self) -> int:
         return self._count

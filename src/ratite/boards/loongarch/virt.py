@@ -207,10 +207,9 @@ def device_tree_blob(m: Machine, initrd: Loader | None) -> bytes:
     chosen: dict[str, Value] = {"bootargs": m.options.append} if m.options.append else {}
     if initrd is not None:
         chosen |= {"linux,initrd-start": cells64(initrd.start), "linux,initrd-end": cells64(initrd.end)}
+    blob = device_tree(m, chosen).blob()
     if m.options.dtb:
         blob = with_chosen(m.options.dtb, read_file("device tree", m.options.dtb, m.ram_size), chosen)
-    else:
-        blob = device_tree(m, chosen).blob()
     if m.options.dumpdtb:
         try:
             with open(m.options.dumpdtb, "wb") as file:

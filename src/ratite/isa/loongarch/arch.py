@@ -11,17 +11,22 @@ from ratite.isa.loongarch.config import LoongArchConfig
 from ratite.isa.loongarch.exceptions import Cause, illegal
 from ratite.isa.loongarch.formats import Word
 from ratite.isa.loongarch.modes import CONTEXTS
-from ratite.isa.loongarch.state import F_NAMES, FCC_NAMES, R_NAMES, LoongArchState
+from ratite.isa.loongarch.state import F_NAMES, FCC_NAMES, R_NAMES, V_NAMES, X_NAMES, LoongArchState
 from ratite.isa.loongarch.table import LOONGARCH
 from ratite.isa.loongarch.tlb import TABLE_SIZE
 
 #: The files that fill the instruction table.
 _INSTRUCTIONS = (
     "la_base", "la_mul", "la_bits", "la_crc", "la_branch", "la_memory", "la_atomic", "la_misc",
-    "la_fp", "la_fp_compare", "la_fp_convert", "la_fp_move", "la_fp_memory", "la_csr", "la_tlb", "la_priv",
+    "la_fp", "la_fp_compare", "la_fp_convert", "la_fp_move", "la_fp_memory",
+    "la_v_integer", "la_v_bits", "la_v_shift", "la_v_places", "la_v_memory", "la_v_fp", "la_v_fp_convert",
+    "la_csr", "la_tlb", "la_priv",
 )  # fmt: skip
 #: The files that instruction texts draw on.
-_SHARED = ("formats", "floats", "fcsr", "exceptions", "state", "config", "cpucfg", "clock", "csr", "modes", "mmu", "tlb", "traps", "units")
+_SHARED = (
+    "formats", "floats", "fcsr", "vectors", "exceptions", "state", "config", "cpucfg",
+    "clock", "csr", "modes", "mmu", "tlb", "traps", "units",
+)  # fmt: skip
 
 #: Modules whose source decides what machine code looks like; caches of it are keyed by their content.
 MODULES = tuple(f"ratite.isa.loongarch.{name}" for name in (*_SHARED, *_INSTRUCTIONS))
@@ -41,7 +46,7 @@ def load() -> None:
 
 def register_name(file: str, number: int) -> str:
     """The ABI name of a register."""
-    return {"r": R_NAMES, "f": F_NAMES, "fcc": FCC_NAMES}[file][number]
+    return {"r": R_NAMES, "f": F_NAMES, "fcc": FCC_NAMES, "v": V_NAMES, "x": X_NAMES}[file][number]
 
 
 def _helpers(config: LoongArchConfig) -> dict[str, Native]:

@@ -13,9 +13,9 @@ from ratite.isa.loongarch.exceptions import Cause
 from ratite.isa.loongarch.table import LOONGARCH
 
 # Bits of EUEN.
-FP, LSX, LASX = 1 << 0, 1 << 1, 1 << 2
+FPE, SXE, ASXE = 1 << 0, 1 << 1, 1 << 2
 
-_DISABLED = {FP: Cause.FP_DISABLED, LSX: Cause.NO_LSX, LASX: Cause.NO_LASX}
+_DISABLED = {FPE: Cause.FP_DISABLED, SXE: Cause.NO_LSX, ASXE: Cause.NO_LASX}
 
 
 def require_unit(s: Session, unit: int) -> None:
@@ -25,7 +25,7 @@ def require_unit(s: Session, unit: int) -> None:
             s.trap(_DISABLED[unit])
 
 
-def instructions_of(extension: str, unit: int = FP) -> Callable[..., Callable[[Callable[[Any, Any], None]], Insn]]:
+def instructions_of(extension: str, unit: int = FPE) -> Callable[..., Callable[[Callable[[Any, Any], None]], Insn]]:
     """The decorator `@insn` for the instructions of an extension that need a unit."""
     plain = LOONGARCH.extension(extension)
 
