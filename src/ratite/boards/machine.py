@@ -107,15 +107,22 @@ class Machine:
         self.memory.add_ram(at, block, readonly=readonly)
         return block
 
-    def add(self, name: str, device: D, *, at: int | None = None, irq: Sink | None = None) -> D:
-        """Put a device at an address, and connect its output `irq`."""
+    def add(
+        self, name: str, device: D, *, at: int | None = None, irq: Sink | None = None, on: Bus | None = None,
+    ) -> D:
+        """Put a device at an address or on a bus, and connect its output `irq`."""
         device.id = name
+        if on is not None:
+            on.check(device)
+            device.parent_bus = on
         self._register(f"/machine/{name}", device)
         if at is not None:
             device.map_into(self.memory, at)
         if irq is not None:
             device.irq.connect(irq)    # type: ignore[attr-defined]
         device.realize(self)
+        if on is not None:
+            on.plug(device)
         return device
 
     def unmodelled(self, name: str, *, at: int, size: int) -> None:
@@ -152,6 +159,7 @@ class Machine:
             device: Device = kind.from_options(own, links or {})
         device.id = str(options.get("id", ""))
         bus.check(device)
+        device.parent_bus = bus
         self._register(self._user_path(device.id), device)
         try:
             device.realize(self)
@@ -197,7 +205,9 @@ class Machine:
         return found
 
     def buses(self) -> Iterator[Bus]:
-        """All buses that devices can be plugged into; the newest first, which is the order in which they fill."""
+        """All buses that devices can be plugged into; the newest first, which is the order in which those fill that are
+        equally far from the board.
+        """
         for device in reversed(self.devices.values()):
             yield from device.buses
 
@@ -293,7 +303,7 @@ class Machine:
         fitting = [bus for bus in buses if bus.kind == kind.bus]
         if not fitting:
             raise UsageError(f"device '{kind.name}' needs a {kind.bus} bus, which this machine does not have")
-        free = next((bus for bus in fitting if not bus.full), None)
+        free = min((bus for bus in fitting if not bus.full), key=lambda bus: bus.depth, default=None)
         if free is None:
             raise UsageError(f"there is no free {kind.bus} bus for device '{kind.name}'")
         return free

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
-FOLDERS = ("block", "char", "intc", "misc", "timer", "virtio")
+FOLDERS = ("block", "char", "intc", "misc", "pci", "timer", "virtio")
 """The folders that hold devices."""
 
 

@@ -47,6 +47,11 @@ class VirtioBench(Generic[D]):
         self._make, self._legacy = make, legacy
         self._put()
 
+    @property
+    def interrupt_level(self) -> bool:
+        """Whether the device asks for an interrupt now."""
+        return self.slot.irq.level
+
     def close(self) -> None:
         """Give the RAM back."""
         self.ram.close()

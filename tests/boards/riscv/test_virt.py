@@ -25,12 +25,14 @@ RAM, MiB = 0x8000_0000, 1 << 20
 # As `info mtree` and the interrupt wiring of QEMU's board: (first, last, kind)
 MAP = [
     (0x0000_1000, 0x0000_FFFF, "rom"), (0x0010_0000, 0x0010_0FFF, "i/o"), (0x0010_1000, 0x0010_1023, "i/o"),
-    (0x0200_0000, 0x0200_3FFF, "i/o"), (0x0200_4000, 0x0200_BFFF, "i/o"), (0x0C00_0000, 0x0C5F_FFFF, "i/o"),
+    (0x0200_0000, 0x0200_3FFF, "i/o"), (0x0200_4000, 0x0200_BFFF, "i/o"),
+    (0x0300_0000, 0x0300_FFFF, "i/o"), (0x0C00_0000, 0x0C5F_FFFF, "i/o"),
     (0x1000_0000, 0x1000_0007, "i/o"),
     *((0x1000_1000 + 0x1000 * slot, 0x1000_11FF + 0x1000 * slot, "i/o") for slot in range(8)),
     (0x1010_0000, 0x1010_0017, "i/o"), (0x2000_0000, 0x21FF_FFFF, "romd"), (0x2200_0000, 0x23FF_FFFF, "romd"),
-    (0x8000_0000, 0x83FF_FFFF, "ram"),
+    (0x3000_0000, 0x3FFF_FFFF, "i/o"), (0x4000_0000, 0x7FFF_FFFF, "i/o"), (0x8000_0000, 0x83FF_FFFF, "ram"),
 ]
+HIGH_WINDOW = {"riscv64": (0x4_0000_0000, 0x7_FFFF_FFFF, "i/o"), "riscv32": (0x3_0000_0000, 0x3_FFFF_FFFF, "i/o")}
 
 
 def image(size: int, text: bytes = b"kernel") -> bytes:
@@ -57,8 +59,51 @@ def cells(fdt: Any, path: str, name: str) -> list[int]:
 
 @pytest.mark.parametrize("arch", ["riscv64", "riscv32"])
 def test_addresses_are_those_of_qemu(build: Build, arch: str) -> None:
-    """Each region at its place, of its kind; both widths have the same."""
-    assert [(r.base, r.end - 1, r.kind) for r in build(arch=arch).memory.regions()] == MAP
+    """Each region at its place, of its kind; both widths have the same but for the window above RAM."""
+    regions = [(r.base, r.end - 1, r.kind) for r in build(arch=arch).memory.regions()]
+    assert regions == [*MAP, HIGH_WINDOW[arch]]
+
+
+def test_pci_express_is_described_as_by_qemu(build: Build) -> None:
+    """Windows, bus numbers, and the interrupts of four devices, as in the tree that QEMU's board has."""
+    fdt, node = fdt_of(build()), "/soc/pci@30000000"
+    plic = fdt.get_phandle(fdt.path_offset("/soc/plic@c000000"))
+    assert cells(fdt, node, "reg") == [0, 0x3000_0000, 0, 0x1000_0000]
+    assert cells(fdt, node, "bus-range") == [0, 255]
+    assert cells(fdt, node, "interrupt-map-mask") == [0x1800, 0, 0, 7]
+    assert cells(fdt, node, "ranges") == [
+        0x100_0000, 0, 0, 0, 0x300_0000, 0, 0x1_0000,
+        0x200_0000, 0, 0x4000_0000, 0, 0x4000_0000, 0, 0x4000_0000,
+        0x300_0000, 4, 0, 4, 0, 4, 0,
+    ]
+    wires = ["20212223", "21222320", "22232021", "23202122"]
+    assert cells(fdt, node, "interrupt-map") == [
+        cell for device, row in enumerate(wires) for pin in range(4)
+        for cell in (device << 11, 0, 0, pin + 1, plic, int(row[2 * pin:2 * pin + 2], 16))
+    ]
+
+
+def test_pci_interrupts_reach_the_plic(build: Build) -> None:
+    """INTA# to INTD# of the root bus are sources 32 to 35."""
+    m = build()
+    host = m.device("pcie-host")
+    for pin, line in enumerate(host.lines()):
+        line.raise_()
+        assert m.memory.read(0xC00_1004, 4) == (1 << pin + 1) - 1
+
+
+def test_devices_go_to_the_root_bus_first(build: Build) -> None:
+    """As in QEMU, a root port that is plugged in takes a device only when it is named."""
+    m = build()
+    m.plug("pcie-root-port", {"id": "rp"})
+    assert m.plug("pci-bridge", {}).parent_bus is m.plug("pci-bridge", {"id": "b2"}).parent_bus
+    inner = m.plug("pci-bridge", {"bus": "rp"})
+    assert inner.parent_bus is not None and inner.parent_bus.name == "rp"
+    with pytest.raises(UsageError, match=r"addr 01.0 of pcie.0 is taken by rp"):
+        m.plug("pci-bridge", {"addr": "1", "bus": "pcie.0"})
+    state = m.save()
+    m.load(state)
+    assert m.save()["devices"] == state["devices"]
 
 
 def test_interrupts_reach_the_harts(build: Build) -> None:

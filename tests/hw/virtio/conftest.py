@@ -1,4 +1,6 @@
-"""Every virtio test runs in four ways: both versions of the interface, with a fresh device and with a restored one."""
+"""Every virtio test runs in six ways: in both versions of virtio-mmio and as a modern PCI function, each with a
+fresh device and with a restored one.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +12,7 @@ import pytest
 
 from ratite.hw.virtio.device import VirtioDevice
 from ratite.testing.virtio_driver import VirtioBench, VirtioDriver
+from ratite.testing.virtio_pci_driver import VirtioPciBench
 
 D = TypeVar("D", bound=VirtioDevice)
 
@@ -20,10 +23,15 @@ class Way:
 
     legacy: bool
     restored: bool
+    pci: bool
     benches: list[VirtioBench[Any]] = field(default_factory=list)
 
     def bench(self, make: Callable[[], D]) -> tuple[VirtioBench[D], VirtioDriver]:
         """A bench with a device, and its driver."""
+        if self.pci:
+            on_pci = VirtioPciBench(make, legacy=self.legacy)
+            self.benches.append(on_pci)
+            return on_pci, on_pci.driver()
         bench = VirtioBench(make, legacy=self.legacy)
         self.benches.append(bench)
         return bench, VirtioDriver.on(bench)
@@ -37,11 +45,11 @@ class Way:
 
 
 LEGACY = ["v1-fresh", "v1-restored"]
-MODERN = ["v2-fresh", "v2-restored"]
+MODERN = ["v2-fresh", "v2-restored", "pci-v2-fresh", "pci-v2-restored"]
 
 
 def make_way(name: str) -> Iterator[Way]:
-    way = Way("v1" in name, "restored" in name)
+    way = Way("v1" in name, "restored" in name, "pci" in name)
     yield way
     for bench in way.benches:
         bench.close()
@@ -49,7 +57,7 @@ def make_way(name: str) -> Iterator[Way]:
 
 @pytest.fixture(params=LEGACY + MODERN)
 def way(request: pytest.FixtureRequest) -> Iterator[Way]:
-    """All four."""
+    """All of them."""
     yield from make_way(request.param)
 
 

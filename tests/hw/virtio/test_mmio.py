@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 
 import pytest
 
@@ -15,7 +16,13 @@ from ratite.hw.virtio.rng import VirtioRng
 from ratite.testing import DeviceBench
 from ratite.testing.virtio_driver import FEATURES_OK, DriverQueue, VirtioBench, VirtioDriver
 
-from .conftest import Way
+from .conftest import LEGACY, Way, make_way
+
+
+@pytest.fixture(params=[*LEGACY, "v2-fresh", "v2-restored"])
+def way(request: pytest.FixtureRequest) -> Iterator[Way]:
+    """Through slots alone."""
+    yield from make_way(request.param)
 
 
 @pytest.mark.parametrize("legacy", [True, False])

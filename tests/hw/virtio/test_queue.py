@@ -94,7 +94,7 @@ def test_interrupt_flag(way: Way) -> None:
     queue.request([b"x"])
     assert bench.interrupts == 1
     assert driver.acknowledge() == 1
-    assert not bench.slot.irq.level
+    assert not bench.interrupt_level
     queue.interrupts(False)
     way.pause(bench)
     queue.request([b"x"])

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from ratite.bits import GiB, MiB
+from ratite.bits import GiB, KiB, MiB, align_up
 from ratite.boards.machine import Machine
 from ratite.boards.registry import MachineOptions, board
 from ratite.boards.riscv.boot import BootPlan, Payload, bits_of, load_payload, place_device_tree, reset_code
 from ratite.boards.support.device_tree import EMPTY, DeviceTree, Node, Value, cells64, with_chosen
 from ratite.boards.support.hart import Hart
 from ratite.boards.support.loader import read_file
+from ratite.boards.support.pci import add_gpex, gpex_node
 from ratite.errors import HostError, UsageError
 from ratite.hw.block.pflash_cfi01 import Pflash
 from ratite.hw.char.ns16550 import Ns16550
@@ -20,6 +21,7 @@ from ratite.hw.intc.sifive_plic import SiFivePlic
 from ratite.hw.misc.fw_cfg import FwCfgMem, Key
 from ratite.hw.misc.sifive_test import PASS, RESET, SiFiveTest
 from ratite.hw.model import BOOL, Property
+from ratite.hw.pci.gpex import GpexHost
 from ratite.hw.timer.goldfish_rtc import GoldfishRtc
 from ratite.hw.virtio.mmio import VirtioMmio
 
@@ -33,6 +35,11 @@ UART, UART_IRQ = 0x1000_0000, 10
 VIRTIO, VIRTIO_SLOTS, VIRTIO_FIRST_IRQ = 0x1000_1000, 8, 1
 FW_CFG = 0x1010_0000
 FLASH, FLASH_SIZE = 0x2000_0000, 32 * MiB
+PCIE_ECAM, PCIE_FIRST_IRQ = 0x3000_0000, 32
+PCIE_PIO, PCIE_PIO_SIZE = 0x300_0000, 64 * KiB
+PCIE_MMIO, PCIE_MMIO_SIZE = 0x4000_0000, GiB
+PCIE_HIGH, PCIE_HIGH_SIZE = 0x4_0000_0000, 16 * GiB         # 64-bit machines
+PCIE_HIGH_32, PCIE_HIGH_SIZE_32 = 0x3_0000_0000, 4 * GiB    # of the 34-bit addresses of the others
 RAM = 0x8000_0000
 
 TIMEBASE = 10_000_000
@@ -48,8 +55,8 @@ class VirtOptions(MachineOptions):
 
 @board("virt", arch=("riscv64", "riscv32"), summary="RISC-V VirtIO board", options=VirtOptions, max_cpus=512)
 def virt(m: Machine) -> None:
-    """Addresses and interrupt numbers are those of QEMU 7.1's board. Not there yet: PCI Express, the platform bus, the
-    advanced interrupt architecture.
+    """Addresses and interrupt numbers are those of QEMU 7.1's board. Not there yet: the platform bus, the advanced
+    interrupt architecture.
     """
     if m.arch == "riscv32" and m.ram_size > 10 * GiB:
         raise UsageError(f"machine 'virt' of riscv32 has room for 10 GiB of RAM, not for {m.ram_size >> 20} MiB")
@@ -61,6 +68,7 @@ def virt(m: Machine) -> None:
     m.add("test", SiFiveTest(), at=TEST)
     for slot in range(VIRTIO_SLOTS):
         m.add(f"virtio-mmio.{slot}", VirtioMmio(), at=VIRTIO + 0x1000 * slot, irq=plic.input(VIRTIO_FIRST_IRQ + slot))
+    pcie = add_pcie(m, plic)
     m.add("uart0", Ns16550(chardev=m.serial(0), baudbase=399193), at=UART, irq=plic.input(UART_IRQ))
     m.add("rtc", GoldfishRtc(), at=RTC, irq=plic.input(RTC_IRQ))
     for bank in range(2):
@@ -71,7 +79,7 @@ def virt(m: Machine) -> None:
     payload = load_payload(m, RAM, kernel_in_memory=not supervisor_flash)
     if supervisor_flash:
         offer_kernel(m, fw_cfg)
-    blob = device_tree_blob(m, harts, plic, payload)
+    blob = device_tree_blob(m, harts, plic, pcie, payload)
     m.boot = boot_plan(m, blob, payload)
     code = reset_code(bits_of(m), m.boot.start, m.boot.device_tree, m.boot.kernel_entry)
     rom.view[:len(code)] = code
@@ -99,6 +107,17 @@ def add_plic(m: Machine, harts: Sequence[Hart]) -> SiFivePlic:
         plic.irqs[plic.context(index, "M")].connect(hart.external_m)
         plic.irqs[plic.context(index, "S")].connect(hart.external_s)
     return plic
+
+
+def add_pcie(m: Machine, plic: SiFivePlic) -> GpexHost:
+    """PCI Express; its window above RAM lies higher the more RAM there is."""
+    high, size = (PCIE_HIGH, PCIE_HIGH_SIZE) if m.arch == "riscv64" else (PCIE_HIGH_32, PCIE_HIGH_SIZE_32)
+    high = max(high, align_up(RAM + m.ram_size, size))
+    host = GpexHost(
+        mmio_base=PCIE_MMIO, mmio_size=PCIE_MMIO_SIZE, mmio_high_base=high, mmio_high_size=size,
+        pio_base=PCIE_PIO, pio_size=PCIE_PIO_SIZE,
+    )
+    return add_gpex(m, host, at=PCIE_ECAM, irqs=[plic.input(PCIE_FIRST_IRQ + pin) for pin in range(4)])
 
 
 def add_fw_cfg(m: Machine) -> FwCfgMem:
@@ -148,13 +167,15 @@ def options_of(m: Machine) -> VirtOptions:
 
 # --- the device tree
 
-def device_tree_blob(m: Machine, harts: Sequence[Hart], plic: SiFivePlic, payload: Payload) -> bytes:
+def device_tree_blob(
+    m: Machine, harts: Sequence[Hart], plic: SiFivePlic, pcie: GpexHost, payload: Payload,
+) -> bytes:
     """The tree that the guest gets; written to a file too when the user asks for that."""
     if m.options.dtb:
         user = read_file("device tree", m.options.dtb, m.ram_size)
         blob = with_chosen(m.options.dtb, user, {**boot_arguments(m), **initrd_properties(payload)})
     else:
-        blob = device_tree(m, harts, plic, payload).blob()
+        blob = device_tree(m, harts, plic, pcie, payload).blob()
     if m.options.dumpdtb:
         try:
             with open(m.options.dumpdtb, "wb") as file:
@@ -165,7 +186,9 @@ def device_tree_blob(m: Machine, harts: Sequence[Hart], plic: SiFivePlic, payloa
     return blob
 
 
-def device_tree(m: Machine, harts: Sequence[Hart], plic: SiFivePlic, payload: Payload) -> DeviceTree:
+def device_tree(
+    m: Machine, harts: Sequence[Hart], plic: SiFivePlic, pcie: GpexHost, payload: Payload,
+) -> DeviceTree:
     """Everything that the board has."""
     tree = DeviceTree({
         "#address-cells": 2, "#size-cells": 2,
@@ -192,6 +215,7 @@ def device_tree(m: Machine, harts: Sequence[Hart], plic: SiFivePlic, payload: Pa
         "interrupt-controller": EMPTY, "#interrupt-cells": 1, "#address-cells": 0,
         "riscv,ndev": PLIC_SOURCES - 1, "interrupts-extended": extended(controllers, EXTERNAL_M, EXTERNAL_S),
     })
+    gpex_node(soc, pcie, PCIE_ECAM, plic_node, [PCIE_FIRST_IRQ + pin for pin in range(4)])
     device_nodes(soc, plic_node)
     finisher_nodes(root, soc)
     return tree

@@ -1,5 +1,6 @@
 """The device model: everything that a file in `ratite.hw` needs to declare a device."""
 
+from ratite.hw.model.block import RegisterBlock
 from ratite.hw.model.bus import Bus
 from ratite.hw.model.clock import SECOND, Clock, RealClock, Timer, VirtualClock
 from ratite.hw.model.device import DEVICES, SYSTEM_BUS, Device, find_device
@@ -59,6 +60,7 @@ __all__ = [
     "PropertyOwner",
     "RealClock",
     "Register",
+    "RegisterBlock",
     "Sink",
     "Timer",
     "VirtualClock",

@@ -23,6 +23,8 @@ class Bus:
     ) -> None:
         self.kind, self.name, self.capacity = kind, name, capacity
         self.devices: list[Device] = []
+        self.depth = 0
+        """How many devices that are plugged in themselves are between it and the board."""
         self._plugged = plugged
 
     @property

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, cast
 from ratite.errors import DefinitionError
 
 if TYPE_CHECKING:
-    from ratite.hw.model.device import Device
+    from ratite.hw.model.block import RegisterBlock
 
 Mode = Literal["rw", "ro", "wo", "w1c", "w1s", "w0c", "rc"]
 T = TypeVar("T")
@@ -142,7 +142,7 @@ class Register(metaclass=_RegisterType):
         cls._check_overlap()
         cls._mode, cls._reset = mode, reset
 
-    def __init__(self, dev: Device, index: int) -> None:
+    def __init__(self, dev: RegisterBlock, index: int) -> None:
         self.dev, self.index = dev, index
         self.value = self.written = 0
 
@@ -213,7 +213,7 @@ class Register(metaclass=_RegisterType):
         cls._plain = cls._masks[0] == ones
 
     @classmethod
-    def build(cls, dev: Device) -> list[Register]:
+    def build(cls, dev: RegisterBlock) -> list[Register]:
         """All registers of this declaration for one device."""
         total = 1
         for count in cls.counts:
@@ -221,7 +221,7 @@ class Register(metaclass=_RegisterType):
         return [cls(dev, index) for index in range(total)]
 
     @classmethod
-    def offset_of(cls, dev: Device, index: int) -> int:
+    def offset_of(cls, dev: RegisterBlock, index: int) -> int:
         """Where the register with this index is, in bytes from the device's base."""
         offset = cls.offset
         for count, stride in zip(reversed(cls.counts), reversed(cls.strides), strict=True):

@@ -39,8 +39,8 @@ class Transport(Protocol):
     def legacy(self) -> bool:
         """Whether the guest sees the interface from before version 1.0."""
 
-    def used_buffer_interrupt(self) -> None:
-        """Buffers were used."""
+    def used_buffer_interrupt(self, queue: Queue) -> None:
+        """Buffers of a queue were used."""
 
     def config_interrupt(self) -> None:
         """The configuration space, or the status, has changed."""
@@ -94,10 +94,10 @@ class VirtioDevice(Device, bus=BUS, access=(1, 4), abstract=True):
         """Whether the driver follows version 1.0 or later."""
         return self.has(Feature.VERSION_1)
 
-    def interrupt(self) -> None:
-        """Tell the guest that buffers were used."""
+    def interrupt(self, queue: Queue) -> None:
+        """Tell the guest that buffers of a queue were used."""
         if self.transport is not None:
-            self.transport.used_buffer_interrupt()
+            self.transport.used_buffer_interrupt(queue)
 
     def config_changed(self) -> None:
         """Tell the guest that the configuration space has changed."""

@@ -51,7 +51,7 @@ class VirtioMmio(Device, name="virtio-mmio", size=0x200, access=(1, 4)):
     def legacy(self) -> bool:
         return self.force_legacy
 
-    def used_buffer_interrupt(self) -> None:
+    def used_buffer_interrupt(self, queue: Queue) -> None:
         self.raise_interrupt(_USED_BUFFER)
 
     def config_interrupt(self) -> None:
@@ -205,17 +205,10 @@ class VirtioMmio(Device, name="virtio-mmio", size=0x200, access=(1, 4)):
 
     def place_legacy(self, queue: Queue, page: int) -> None:
         """Put the rings one behind the other at a page (2.7.2); page 0 takes the queue away."""
-        if not page:
-            queue.reset()
-            return
-        if not self.alignment or self.alignment & (self.alignment - 1) or not self.page_size:
+        if page and (not self.alignment or self.alignment & (self.alignment - 1) or not self.page_size):
             self.guest_error(f"queue alignment {self.alignment} or page size {self.page_size} makes no sense")
             return
-        queue.stop()
-        queue.desc = page * self.page_size
-        queue.avail = queue.desc + 16 * queue.size
-        queue.used = (queue.avail + 6 + 2 * queue.size + self.alignment - 1) & -self.alignment
-        queue.start()
+        queue.place_legacy(page * self.page_size, self.alignment)
 
     # --- the modern one: an address for each ring
 

@@ -144,6 +144,17 @@ class Queue:
         self._used_event = 2 + size         # in avail: when the guest wants to hear of used buffers
         self._avail_event = 2 + 4 * size    # in used: when the device wants to hear of available buffers
 
+    def place_legacy(self, address: int, alignment: int) -> None:
+        """Put the rings one behind the other (2.7.2) and begin; address 0 takes the queue away."""
+        if not address:
+            self.reset()
+            return
+        self.stop()
+        self.desc = address
+        self.avail = address + 16 * self.size
+        self.used = (self.avail + 6 + 2 * self.size + alignment - 1) & -alignment
+        self.start()
+
     def memory_changed(self) -> None:
         """The memory map is another one: find the rings again."""
         if self.ready:
@@ -220,7 +231,7 @@ class Queue:
             self._pushed = False
             self.device.memory.note_write(self.used, 4 + 8 * self.size)
             if self._wants_interrupt():
-                self.device.interrupt()
+                self.device.interrupt(self)
 
     def disable_notification(self) -> None:
         """Tell the guest that it need not say when it adds buffers; a hint."""
