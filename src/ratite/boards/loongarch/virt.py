@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from ratite.bits import KiB, MiB
+from ratite.bits import GiB, KiB, MiB
 from ratite.boards.loongarch import boot
 from ratite.boards.loongarch.core import LoongArchCore
 from ratite.boards.machine import Machine
@@ -13,6 +13,7 @@ from ratite.boards.registry import board
 from ratite.boards.support.device_tree import EMPTY, DeviceTree, Node, Value, cells64, with_chosen
 from ratite.boards.support.firmware import find_firmware
 from ratite.boards.support.loader import Loader, read_file
+from ratite.boards.support.pci import add_gpex, gpex_node
 from ratite.errors import HostError, ImageError, UsageError
 from ratite.hw.block.pflash_cfi01 import Pflash
 from ratite.hw.char.ns16550 import Ns16550
@@ -24,6 +25,7 @@ from ratite.hw.misc.acpi_ged import POWER_OFF, RESET, AcpiGed
 from ratite.hw.misc.fw_cfg import FwCfgMem, Key
 from ratite.hw.misc.loongson import LoongArchPm, LoongsonIdentity
 from ratite.hw.model import Device
+from ratite.hw.pci.gpex import GpexHost
 from ratite.hw.timer.ls7a_rtc import Ls7aRtc
 
 LOW_RAM, LOW_RAM_SIZE = 0, 256 * MiB
@@ -38,6 +40,10 @@ FLASH_SIZE = 16 * MiB
 FW_CFG = 0x1E02_0000
 UART, UART_IRQ = 0x1FE0_01E0, 2
 UART_CLOCK = 100_000_000
+PCIE_ECAM, PCIE_ECAM_SIZE = 0x2000_0000, 128 * MiB
+PCIE_PIO, PCIE_PIO_SIZE = 0x1800_0000, 64 * KiB
+PCIE_MMIO, PCIE_MMIO_SIZE = 0x4000_0000, GiB
+PCIE_FIRST_IRQ = 16
 MSI, MSI_VECTOR, MSI_VECTORS = 0x2FF0_0000, 64, 192
 
 #: Addresses in a core's IOCSR space.
@@ -50,8 +56,8 @@ LEVEL_HIGH = 4
 
 @board("virt", arch=("loongarch64",), summary="Loongson-3A5000 LS7A1000 machine", ram_size=1024 * MiB, max_cpus=4)
 def virt(m: Machine) -> None:
-    """Addresses and interrupt numbers are those of QEMU 7.1's board. Not there yet: PCI Express, ACPI and SMBIOS tables,
-    the platform bus.
+    """Addresses and interrupt numbers are those of QEMU 7.1's board. Not there yet: ACPI and SMBIOS tables, the platform
+    bus.
     """
     if m.ram_size < LOW_RAM_SIZE:
         raise UsageError(f"machine 'virt' of loongarch64 needs 256 MiB of RAM at least, not {m.ram_size >> 20}")
@@ -70,13 +76,17 @@ def virt(m: Machine) -> None:
     m.add("pm", LoongArchPm(), at=PM)
     m.add("ged", AcpiGed(), at=GED, irq=pic.input(GED_IRQ))
     m.unmodelled("pci-dma-cfg", at=PCI_DMA, size=4)
+    host = GpexHost(
+        ecam_size=PCIE_ECAM_SIZE, mmio_base=PCIE_MMIO, mmio_size=PCIE_MMIO_SIZE, pio_base=PCIE_PIO, pio_size=PCIE_PIO_SIZE,
+    )  # fmt: skip
+    pcie = add_gpex(m, host, at=PCIE_ECAM, irqs=[pic.input(PCIE_FIRST_IRQ + pin) for pin in range(4)])
     fw_cfg = add_fw_cfg(m)
     firmware = add_firmware(m)
     if firmware:
         offer_kernel(m, fw_cfg)
         m.boot = boot.BootPlan(0)
     elif m.options.kernel:
-        boot_kernel(m)
+        boot_kernel(m, pcie)
     else:
         raise UsageError("there is nothing to run: give a kernel (-kernel FILE) or firmware (-bios FILE, or -drive if=pflash)")
 
@@ -179,13 +189,13 @@ def command_line(m: Machine) -> bytes:
     return m.options.append.encode("utf-8", "surrogateescape") + b"\0"
 
 
-def boot_kernel(m: Machine) -> None:
+def boot_kernel(m: Machine, pcie: GpexHost) -> None:
     """Start the kernel without firmware."""
     line = command_line(m)
     if len(line) > boot.COMMAND_LINE_ROOM:
         raise UsageError(f"the kernel command line has {len(line)} bytes, more than {boot.COMMAND_LINE_ROOM}")
     payload = boot.load_payload(m, LOW_RAM_SIZE)
-    tree = device_tree_blob(m, payload.initrd)
+    tree = device_tree_blob(m, pcie, payload.initrd)
     if boot.DEVICE_TREE + len(tree) > boot.KERNEL:
         raise ImageError(f"the device tree has {len(tree)} bytes, too many for its place below the kernel")
     if payload.kernel.start < boot.KERNEL:
@@ -202,12 +212,12 @@ def boot_kernel(m: Machine) -> None:
 # --- the device tree
 
 
-def device_tree_blob(m: Machine, initrd: Loader | None) -> bytes:
+def device_tree_blob(m: Machine, pcie: GpexHost, initrd: Loader | None) -> bytes:
     """The tree that the guest gets; written to a file too when the user asks for that."""
     chosen: dict[str, Value] = {"bootargs": m.options.append} if m.options.append else {}
     if initrd is not None:
         chosen |= {"linux,initrd-start": cells64(initrd.start), "linux,initrd-end": cells64(initrd.end)}
-    blob = device_tree(m, chosen).blob()
+    blob = device_tree(m, pcie, chosen).blob()
     if m.options.dtb:
         blob = with_chosen(m.options.dtb, read_file("device tree", m.options.dtb, m.ram_size), chosen)
     if m.options.dumpdtb:
@@ -220,7 +230,7 @@ def device_tree_blob(m: Machine, initrd: Loader | None) -> bytes:
     return blob
 
 
-def device_tree(m: Machine, chosen: dict[str, Value]) -> DeviceTree:
+def device_tree(m: Machine, pcie: GpexHost, chosen: dict[str, Value]) -> DeviceTree:
     """Everything that the board has."""
     tree = DeviceTree({
         "#address-cells": 2, "#size-cells": 2,
@@ -235,26 +245,29 @@ def device_tree(m: Machine, chosen: dict[str, Value]) -> DeviceTree:
     cluster = cpus.node("cpu-map").node("socket0")
     for n, node in enumerate(nodes):
         cluster.node(f"core{n}", {"cpu": [node]})
-    device_nodes(root, interrupt_nodes(root))
+    pic, msi = interrupt_nodes(root)
+    device_nodes(root, pic)
+    gpex_node(root, pcie, PCIE_ECAM, pic, [[PCIE_FIRST_IRQ + pin, LEVEL_HIGH] for pin in range(4)], msi=msi)
     return tree
 
 
-def interrupt_nodes(root: Node) -> Node:
-    """The chain of interrupt controllers; returns the one that devices are connected to."""
+def interrupt_nodes(root: Node) -> tuple[Node, Node]:
+    """The chain of interrupt controllers; returns the one that devices are connected to, and the one that takes messages."""
     controller: dict[str, Value] = {"interrupt-controller": EMPTY, "#interrupt-cells": 1}
     core = root.node("cpuic", {"compatible": "loongson,cpu-interrupt-controller", **controller})
     extended = root.node(f"eiointc@{IOCSR_EXTIOI:x}", {
         "compatible": "loongson,ls2k2000-eiointc", "reg": cells64(IOCSR_EXTIOI, 0x800),
         "interrupt-parent": core, "interrupts": EXTIOI_INTERRUPT, **controller,
     })
-    root.node(f"msi@{MSI:x}", {
+    msi = root.node(f"msi@{MSI:x}", {
         "compatible": "loongson,pch-msi-1.0", "reg": cells64(MSI, 8), "interrupt-controller": EMPTY, "msi-controller": EMPTY,
         "interrupt-parent": extended, "loongson,msi-base-vec": MSI_VECTOR, "loongson,msi-num-vecs": MSI_VECTORS,
     })
-    return root.node(f"platic@{PCH_PIC:x}", {
+    pic = root.node(f"platic@{PCH_PIC:x}", {
         "compatible": "loongson,pch-pic-1.0", "reg": cells64(PCH_PIC, 0x400), "interrupt-parent": extended,
         "loongson,pic-base-vec": 0, **controller, "#interrupt-cells": 2,
     })
+    return pic, msi
 
 
 def device_nodes(root: Node, pic: Node) -> None:
