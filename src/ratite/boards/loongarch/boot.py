@@ -30,6 +30,8 @@ COMMAND_LINE, COMMAND_LINE_ROOM = 1 * MiB, 64 * KiB
 TABLES = COMMAND_LINE + COMMAND_LINE_ROOM
 DEVICE_TREE = TABLES + 64 * KiB
 KERNEL = 2 * MiB
+#: Where firmware looks for the device tree.
+FIRMWARE_TREE = 1 * MiB
 
 IMAGE_HEADER = struct.Struct("<8sQQQ24sI")    # Linux, arch/loongarch/kernel/head.S: entry, size, load offset, ..., magic
 IMAGE_MAGIC = 0x8182_23CD

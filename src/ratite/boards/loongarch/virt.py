@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import struct
 from collections.abc import Sequence
+from functools import partial
 
 from ratite.bits import GiB, KiB, MiB
 from ratite.boards.loongarch import boot
@@ -84,7 +86,7 @@ def virt(m: Machine) -> None:
     firmware = add_firmware(m)
     if firmware:
         offer_kernel(m, fw_cfg)
-        m.boot = boot.BootPlan(0)
+        boot_firmware(m, pcie)
     elif m.options.kernel:
         boot_kernel(m, pcie)
     else:
@@ -143,6 +145,8 @@ def add_fw_cfg(m: Machine) -> FwCfgMem:
     fw_cfg.add_number(Key.CPUS, m.cpu_count, 2)
     fw_cfg.add_number(Key.MAX_CPUS, m.cpu_count, 2)
     fw_cfg.add_number(Key.RAM_SIZE, m.ram_size, 8)
+    memory_map = b"".join(struct.pack("<QQII", base, size, 1, 0) for base, size in memory_of(m))    # 1: RAM, as in ACPI
+    fw_cfg.add_file("etc/memmap", memory_map)
     for name, content in m.fw_cfg_files:
         fw_cfg.add_file(name, content)
     return fw_cfg
@@ -189,6 +193,13 @@ def command_line(m: Machine) -> bytes:
     return m.options.append.encode("utf-8", "surrogateescape") + b"\0"
 
 
+def boot_firmware(m: Machine, pcie: GpexHost) -> None:
+    """Start firmware, which finds the device tree at a fixed address."""
+    tree = device_tree_blob(m, pcie, None)
+    m.on_reset(partial(m.memory.dma_write, boot.FIRMWARE_TREE, tree))
+    m.boot = boot.BootPlan(0)
+
+
 def boot_kernel(m: Machine, pcie: GpexHost) -> None:
     """Start the kernel without firmware."""
     line = command_line(m)
@@ -202,7 +213,7 @@ def boot_kernel(m: Machine, pcie: GpexHost) -> None:
         raise ImageError(f"kernel '{m.options.kernel}' wants to be at {payload.kernel.start:#x}, below {boot.KERNEL:#x}")
     tables = boot.efi_tables(memory_of(m), payload.initrd)
     for address, data in ((boot.COMMAND_LINE, line), (boot.TABLES, tables), (boot.DEVICE_TREE, tree)):
-        m.on_reset(lambda address=address, data=data: m.memory.dma_write(address, data))    # type: ignore[misc]
+        m.on_reset(partial(m.memory.dma_write, address, data))
     rom = m.ram("loongarch.bootrom", at=BIOS, size=64 * KiB, readonly=True)
     code = boot.boot_rom((1, boot.COMMAND_LINE, boot.TABLES), payload.kernel.entry)
     rom.view[: len(code)] = code
@@ -238,6 +249,10 @@ def device_tree(m: Machine, pcie: GpexHost, chosen: dict[str, Value]) -> DeviceT
     })
     root = tree.root
     root.node("chosen", {"stdout-path": f"/serial@{UART:x}", "rng-seed": os.urandom(32), **chosen})
+    if m.flash(0) is not None or m.flash(1) is not None:
+        root.node(f"flash@{BIOS:x}", {
+            "compatible": "cfi-flash", "bank-width": 4, "reg": cells64(BIOS, FLASH_SIZE, BIOS + FLASH_SIZE, FLASH_SIZE),
+        })
     for base, size in memory_of(m):
         root.node(f"memory@{base:x}", {"device_type": "memory", "reg": cells64(base, size)})
     cpus = root.node("cpus", {"#address-cells": 1, "#size-cells": 0})

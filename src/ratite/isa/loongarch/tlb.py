@@ -289,7 +289,7 @@ def tlb_clear(s: Session, all_: Value) -> None:
 
 # --- page tables by software ----------------------------------------------------------------------------------------------
 
-#: Bit of a directory entry that is a page itself; where its level is kept, and its G on the way.
+#: Bit of a directory entry that is a page itself; where the first level that it passes is kept, and its G on the way.
 HUGE = 1 << 6
 _LEVEL, _HUGE_GLOBAL = 13, 12
 
@@ -324,7 +324,8 @@ def _read(s: Session, pa: Value) -> Value:
 
 @native(64)
 def directory(s: Session, base: Value, level: Value) -> None:
-    """lddir: the entry of the directory at `base`. A huge page passes through, and gets the level it was found at."""
+    """lddir: the entry of the directory at `base`. A huge page passes through, and gets the first level
+    that it passed."""
     with s.when((base & HUGE) != 0):
         known = (base >> _LEVEL) & 3
         s.ret(s.select(known != 0, base, base | ((level & 3) << _LEVEL)))
@@ -337,9 +338,10 @@ def page_entry(s: Session, base: Value, odd: Value) -> None:
     """ldpte: read an entry of the page table at `base`, or a half of the huge page that `base` is, for a refill."""
     size, word = s.var(s.pwcl & mask(5)), s.var(0)
     with s.when((base & HUGE) != 0):
-        level = (base >> _LEVEL) & 3
-        low, _width = _shape(s, s.select(level == 0, s.const(1), level))
-        size.value = low - 1
+        level = (base >> _LEVEL) & 3    # of the directory below the one that it was found in
+        low, width = _shape(s, level)
+        below = s.select(level == 0, (s.pwcl & mask(5)) + ((s.pwcl >> 5) & mask(5)), low + width)
+        size.value = below - 1
         page = base & ~(HUGE | 3 << _LEVEL | 1 << _HUGE_GLOBAL)
         page = page | (((base >> _HUGE_GLOBAL) & 1) << 6)
         word.value = page + s.select(odd != 0, s.const(1) << size.value, 0)
