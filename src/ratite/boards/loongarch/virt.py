@@ -9,6 +9,7 @@ from functools import partial
 
 from ratite.bits import GiB, KiB, MiB
 from ratite.boards.loongarch import boot
+from ratite.boards.loongarch.acpi import Places, offer_acpi
 from ratite.boards.loongarch.core import LoongArchCore
 from ratite.boards.machine import Machine
 from ratite.boards.registry import board
@@ -16,6 +17,7 @@ from ratite.boards.support.device_tree import EMPTY, DeviceTree, Node, Value, ce
 from ratite.boards.support.firmware import find_firmware
 from ratite.boards.support.loader import Loader, read_file
 from ratite.boards.support.pci import add_gpex, gpex_node
+from ratite.boards.support.smbios import offer_smbios
 from ratite.errors import HostError, ImageError, UsageError
 from ratite.hw.block.pflash_cfi01 import Pflash
 from ratite.hw.char.ns16550 import Ns16550
@@ -58,8 +60,7 @@ LEVEL_HIGH = 4
 
 @board("virt", arch=("loongarch64",), summary="Loongson-3A5000 LS7A1000 machine", ram_size=1024 * MiB, max_cpus=4)
 def virt(m: Machine) -> None:
-    """Addresses and interrupt numbers are those of QEMU 7.1's board. Not there yet: ACPI and SMBIOS tables, the platform
-    bus.
+    """Addresses and interrupt numbers are those of QEMU 7.1's board. Not there yet: the platform bus, hot-plug of memory.
     """
     if m.ram_size < LOW_RAM_SIZE:
         raise UsageError(f"machine 'virt' of loongarch64 needs 256 MiB of RAM at least, not {m.ram_size >> 20}")
@@ -85,6 +86,7 @@ def virt(m: Machine) -> None:
     fw_cfg = add_fw_cfg(m)
     firmware = add_firmware(m)
     if firmware:
+        offer_tables(m, fw_cfg, pcie)
         offer_kernel(m, fw_cfg)
         boot_firmware(m, pcie)
     elif m.options.kernel:
@@ -170,6 +172,16 @@ def add_firmware(m: Machine) -> bool:
     data = read_file("firmware", path, BIOS_SIZE)
     rom.view[: len(data)] = data
     return True
+
+
+def offer_tables(m: Machine, fw_cfg: FwCfgMem, pcie: GpexHost) -> None:
+    """ACPI and SMBIOS, for firmware to pass on."""
+    offer_acpi(fw_cfg, pcie, Places(
+        cores=m.cpu_count, pch_pic=PCH_PIC, extioi_interrupt=EXTIOI_INTERRUPT, msi=MSI, msi_vector=MSI_VECTOR, msi_vectors=MSI_VECTORS,
+        ged=GED, ged_input=GED_IRQ, sleep=GED_SLEEP, uart=UART, uart_input=UART_IRQ, uart_clock=UART_CLOCK, rtc=RTC, rtc_input=RTC_IRQ,
+        ecam=PCIE_ECAM, pci_input=PCIE_FIRST_IRQ,
+    ))  # fmt: skip
+    offer_smbios(fw_cfg, product="Ratite Virtual Machine", cpus=m.cpu_count, cpu="virt", memory=memory_of(m))
 
 
 def offer_kernel(m: Machine, fw_cfg: FwCfgMem) -> None:
