@@ -23,7 +23,7 @@ class SystemConfig:
 
     def __init__(self, arch: str) -> None:
         self.arch = arch
-        """The ISA: `riscv64` or `riscv32`."""
+        """The ISA: `riscv64`, `riscv32` or `loongarch64`."""
         self.show = ""
         """What to print instead of running: `help`, `version`, `machines`, `cpus`, `devices`, `log`, or empty."""
         self.machine = "virt"

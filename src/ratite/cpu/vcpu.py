@@ -114,15 +114,20 @@ class StateView:
     def save(self) -> dict[str, Any]:
         """All declared state, for migration and comparison."""
         result: dict[str, Any] = {"pc": self.pc, "fp_flags": self.fp_flags}
+        tables = self._vcpu.tables
         for slot in self._slots.values():
-            if slot.offset >= ISA_BASE or slot.offset < 0:
+            if slot.name in tables:
+                result[slot.name] = bytes(tables[slot.name].view)
+            elif slot.offset >= ISA_BASE or slot.offset < 0:
                 result[slot.name] = list(getattr(self, slot.name)) if isinstance(slot.decl, RegFile) else getattr(self, slot.name)
         return result
 
     def load(self, saved: dict[str, Any]) -> None:
         """Restore what `save` gave."""
         for name, value in saved.items():
-            if isinstance(value, list):
+            if name in self._vcpu.tables:
+                self._vcpu.tables[name].view[:] = value
+            elif isinstance(value, list):
                 file = getattr(self, name)
                 for n, v in enumerate(value):
                     file[n] = v
@@ -156,6 +161,9 @@ class Vcpu:
         self._decoded: dict[tuple[int, int], tuple[Evaluator, list[int]]] = {}
         self._reason, self._next_pc, self._trap_cause = self._word("reason"), self._word("next_pc"), self._word("trap_cause")
         self._access_record, self._device_address = self._word("access_record"), self._word("device_address")
+        self.tables = {name: HostBuffer(size) for name, size in arch.tables.items()}
+        self.owner: Any = None
+        """The processor whose vCPU this is: what texts that call Python find outside the instruction set."""
         self.hooks: dict[int, Callable[[Vcpu], Event | None]] = {}
         self.exits = [0] * 16
         self.native = False  # running machine code now
@@ -188,6 +196,8 @@ class Vcpu:
             s.tlb, s.jump_cache = engine.user.base, self.env + JUMP_BASE
         else:
             self._mode_changed(self.env)
+        for name, table in self.tables.items():
+            setattr(s, name, table.address)
         for slot in engine.arch.layout.slots.values():
             if slot.offset >= ISA_BASE and not isinstance(slot.decl, RegFile) and slot.decl.reset:
                 setattr(s, slot.name, slot.decl.reset)

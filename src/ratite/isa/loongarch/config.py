@@ -45,7 +45,7 @@ class LoongArchConfig:
         """Names under which the instruction table holds what this core decodes."""
         present = [name for name in FEATURES if self.has(name)]
         both = [f"{vectors}_{name}" for vectors in ("LSX", "LASX") if vectors in present for name in present]
-        return frozenset(("base", *present, *both))
+        return frozenset(("base", *(() if self.user else ("privileged",)), *present, *both))
 
     @cached_property
     def key(self) -> str:

@@ -18,7 +18,7 @@ from ratite.isa.dsl import Insn, Session
 from ratite.isa.dsl.formats import Reg
 from ratite.isa.loongarch import fcsr
 from ratite.isa.loongarch.exceptions import Cause
-from ratite.isa.loongarch.table import LOONGARCH
+from ratite.isa.loongarch.units import instructions_of
 
 #: Width of the floating-point registers.
 FLEN = 64
@@ -122,7 +122,7 @@ class Precision:
         def into_fd(s: Session, o: Any, v: Value) -> None:
             self.set(s, o.fd, v)
 
-        define = LOONGARCH.extension(extension)(pattern.replace("ff", self.code), syntax.replace("fmt", self.suffix))
+        define = instructions_of(extension)(pattern.replace("ff", self.code), syntax.replace("fmt", self.suffix))
         return lambda text: define(_guarded(text, write or into_fd))
 
 

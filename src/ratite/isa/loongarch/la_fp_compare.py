@@ -10,9 +10,9 @@ from ratite.ir import Value
 from ratite.isa.dsl import Session
 from ratite.isa.loongarch.floats import PRECISIONS, Precision, raw
 from ratite.isa.loongarch.formats import F2, FCompare
-from ratite.isa.loongarch.table import LOONGARCH
+from ratite.isa.loongarch.units import instructions_of
 
-insn = LOONGARCH.extension("FP")
+insn = instructions_of("FP")
 
 #: Conditions by name; those with an `s` for their `c` are the signalling ones, with the number after it.
 CONDITIONS = {

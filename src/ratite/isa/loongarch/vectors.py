@@ -22,9 +22,9 @@ from typing import Any
 from ratite.bits import bits, signed
 from ratite.ir import Lanes, Value
 from ratite.isa.dsl import Format, Session, imm, reg, static
-from ratite.isa.loongarch.exceptions import Cause
 from ratite.isa.loongarch.formats import Word
 from ratite.isa.loongarch.table import LOONGARCH
+from ratite.isa.loongarch.units import ASXE, SXE, require_unit
 
 #: Element widths by the letters of mnemonics.
 WIDTHS = {"b": 8, "h": 16, "w": 32, "d": 64, "q": 128, "s": 32, "l": 64, "v": 64, "": 64}
@@ -45,19 +45,6 @@ class Extension:
 LSX = Extension("LSX", "", "v", 128)
 LASX = Extension("LASX", "x", "x", 256)
 BOTH = (LSX, LASX)
-
-#: Bits of EUEN that switch vectors of a width on, and the exception where they are off.
-_ENABLES = {128: (2, Cause.NO_LSX), 256: (4, Cause.NO_LASX)}
-
-
-def require_vectors(s: Session, width: int) -> None:
-    """Raise the exception of vector instructions that are switched off. For a Linux program all are on."""
-    if s.config.user or "euen" not in s.layout.slots:
-        return
-    bit, cause = _ENABLES[width]
-    with s.when((s.euen & bit) == 0, likely=False):
-        s.trap(cause)
-
 
 #: Where operands of instructions are, and which register file has them (none: the vectors').
 _REGISTERS = {
@@ -236,7 +223,7 @@ def define(
     pattern = "".join("." if taken >> n & 1 else str(code >> n & 1) for n in range(31, -1, -1))
 
     def semantics(s: Session, o: Any) -> None:
-        require_vectors(s, extension.bits)
+        require_unit(s, SXE if extension.bits == 128 else ASXE)
         result = text(Vector(s, o, extension, suffix))
         if result is not None:
             getattr(s, extension.file)[o.vd] = result.v
