@@ -2,8 +2,8 @@
 
 Every thread that runs a vCPU gets a timer on its own processor time. The timer's signal is answered by native code
 (`ratite.codegen.sampling`), which notes where the thread was; here the notes are read, and added up. So a sample costs a microsecond, no exit,
-and falls anywhere: inside a translation, a native helper, or Python. Time in which a thread waits is not sampled; it is what
-is left of the clock's time.
+and falls anywhere: inside a translation, a native helper, or Python. Time in which a thread does not run is not sampled. Of that the host tells
+how long the thread could have run, had a processor been free (/proc/PID/task/TID/schedstat); the rest it waited.
 
 The signal is SIGSTKFLT, for which Linux has no use. A guest process that blocks it is not seen meanwhile; one that handles it takes it away.
 The host's kernel looks at such timers only when its own clock ticks, mostly 250 times a second; a higher frequency gives no more samples, but
@@ -86,6 +86,15 @@ class _Event(ctypes.Structure):
     ]  # fmt: skip
 
 
+def _run_delay(thread: int) -> int:
+    """Nanoseconds that a thread of this process was ready and had no processor; 0 where the host does not tell."""
+    try:
+        with open(f"/proc/self/task/{thread}/schedstat") as f:
+            return int(f.read().split()[1])
+    except (OSError, IndexError, ValueError):
+        return 0
+
+
 class _Row:
     """A thread: its ring, its timer, its clocks in nanoseconds."""
 
@@ -99,6 +108,7 @@ class _Row:
         self._timer = ctypes.c_void_p()
         self.begin = time.monotonic_ns()
         self.cpu_before = self.cpu = time.thread_time_ns()
+        self.delay_before = self.delay = _run_delay(self.thread)
         self._clock = ~self.thread << 3 | 6  # the thread's processor time (clock_getcpuclockid(3), Linux)
         self.end = self.begin
 
@@ -122,6 +132,7 @@ class _Row:
         try:
             self.cpu = time.clock_gettime_ns(self._clock)
             self.end = time.monotonic_ns()
+            self.delay = _run_delay(self.thread)
         except OSError:
             pass  # it has ended
 
@@ -161,7 +172,7 @@ class Sampler:
         self._made = 0
         self._lock = threading.Lock()
         self.found: Counter[Found] = Counter()
-        self.lost = self.cpu_ns = self.thread_ns = 0
+        self.lost = self.cpu_ns = self.delay_ns = self.thread_ns = 0
         self.begin = time.monotonic_ns()
         self._process_before = time.process_time_ns()
         self.wall_ns = self.other_ns = 0
@@ -213,6 +224,7 @@ class Sampler:
         self._take(row)
         self.lost += row.lost
         self.cpu_ns += row.cpu - row.cpu_before
+        self.delay_ns += max(0, row.delay - row.delay_before)
         self.thread_ns += row.end - row.begin
 
     def _take(self, row: _Row) -> None:
