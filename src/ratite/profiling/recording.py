@@ -54,8 +54,9 @@ def record(engine: Engine, request: Request, program: str, mappings: Callable[[]
         raise HostError(f"-profile '{request.file}': {error.strerror}") from None
 
     def done(sampler: Sampler) -> None:
+        times = sampler.times
         _write(request.file, Profile(
-            program, request.frequency, sampler.wall_ns, sampler.thread_ns, sampler.cpu_ns, sampler.delay_ns, sampler.other_ns, sampler.lost,
+            program, request.frequency, sampler.wall_ns, times.clock, times.cpu, times.delay, sampler.other_ns, times.lost,
             list(mappings()), sampler.found,
         ))  # fmt: skip
 
