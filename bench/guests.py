@@ -58,7 +58,7 @@ def archive_of(folder: Path, top: str, leave_out: Sequence[str], files: Mapping[
     """A cpio archive of a folder, below `top`, without the parts whose paths begin with one of `leave_out`, and with `files` added."""
     archive = cpio.Archive()
     archive.folder(top)
-    for name in ("proc", "dev", "tmp", "work"):
+    for name in ("proc", "dev", "tmp", "jobs"):
         archive.folder(f"{top}/{name}")
     for place, folders, names in os.walk(folder):
         here = Path(place).relative_to(folder)

@@ -228,6 +228,8 @@ def test_no_host_is_named() -> None:
             "tests/**/*",
             "bench/*",
             "bench/programs/*",
+            "bench/mixed/*",
+            "bench/inside/*",
             "docs/**/*",
             "*.md",
             "demo",

@@ -33,9 +33,10 @@ def sampled(bench: harts.Bench, prepare: Callable[[], None], wanted: Callable[[F
         assert bench.cpu.run().kind == "interrupt"
     bench.engine.sampler = None
     sampler.close()
-    assert results == [sampler]
+    count = len(results)    # it may have handed over before
+    assert results[-1] is sampler
     sampler.close()
-    assert len(results) == 1
+    assert len(results) == count
     return sampler
 
 
@@ -56,8 +57,8 @@ def test_a_loop_and_its_callers() -> None:
     hot = [found for found in sampler.found if found.state == "native"]
     assert all(harts.CODE <= found.stack[0] < harts.CODE + 12 for found in hot)
     assert {found.stack[1:] for found in hot} == {(0x1234, 0x8000_1000, 0x8000_2000)}
-    assert sampler.cpu_ns > 0 < sampler.thread_ns
-    assert sampler.lost == 0
+    assert 0 < sampler.times.cpu <= sampler.times.clock + 10**9
+    assert sampler.times.lost == 0
 
 
 def test_frame_pointers_that_lead_nowhere() -> None:

@@ -26,7 +26,7 @@ SAMPLES = Counter({
 
 
 def profile() -> Profile:
-    return Profile("program", 100, 2_000_000_000, 4_000_000_000, 1_000_000_000, 0, 0, [], Counter(SAMPLES))
+    return Profile("program", 100, 2_000_000_000, 4_000_000_000, 1_000_000_000, 500_000_000, 0, 0, [], Counter(SAMPLES))
 
 
 def test_stacks() -> None:
@@ -47,17 +47,18 @@ def test_functions() -> None:
 
 
 def test_shares() -> None:
-    """Two threads for two seconds, of which one second was work: three quarters are waiting."""
+    """Two threads for two seconds, of which one second was work: half a second the host was busy, the rest is waiting."""
     shares = {share.state: (share.seconds, share.part) for share in Analysis(profile(), []).shares()}
     assert shares["native"] == (pytest.approx(0.75), pytest.approx(0.1875))
     assert shares["device"] == (pytest.approx(0.2), pytest.approx(0.05))
-    assert shares["waiting"] == (pytest.approx(3.0), pytest.approx(0.75))
+    assert shares["no processor"] == (pytest.approx(0.5), pytest.approx(0.125))
+    assert shares["waiting"] == (pytest.approx(2.5), pytest.approx(0.625))
     assert sum(part for _, part in shares.values()) == pytest.approx(1)
 
 
 def test_no_samples() -> None:
     """A program that ends at once has none; nothing is divided by zero."""
-    analysis = Analysis(Profile("program", 100, 0, 0, 0, 0, 0, [], Counter()), [])
+    analysis = Analysis(Profile("program", 100, 0, 0, 0, 0, 0, 0, [], Counter()), [])
     assert analysis.functions() == [] and analysis.stacks() == {} and analysis.shares()[-1].state == "waiting"
 
 

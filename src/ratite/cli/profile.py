@@ -157,7 +157,9 @@ def _print(analysis: Analysis, top: int) -> None:
     from rich.text import Text
 
     from ratite.cpu.sampling import STATES
+    from ratite.profiling.analysis import CROWDED, WAITING
 
+    meanings = STATES | {CROWDED: "ready, but the host ran something else", WAITING: "for interrupts, input, system calls, a turn, Python's lock"}
     profile, ticks = analysis.profile, max(1, analysis.ticks)
     functions = Table(title=f"Functions ({analysis.ticks:,} ticks of {1000 / profile.frequency:g} ms)", title_justify="left", header_style="bold")
     for name, justify in (("function", "left"), ("of", "left"), ("ticks", "right"), ("share", "right"), ("in machine code", "right")):
@@ -168,8 +170,7 @@ def _print(analysis: Analysis, top: int) -> None:
     for name, justify in (("state", "left"), ("seconds", "right"), ("share", "right"), ("what it is", "left")):
         states.add_column(name, justify=justify)  # type: ignore[arg-type]
     for share in analysis.shares():
-        meaning = STATES.get(share.state, "for interrupts, input, system calls, a turn")
-        states.add_row(share.state, f"{share.seconds:.2f}", f"{share.part:.1%}", meaning)
+        states.add_row(share.state, f"{share.seconds:.2f}", f"{share.part:.1%}", meanings.get(share.state, ""))
     console = Console(stderr=True)
     console.print(functions)
     console.print(states)

@@ -2,8 +2,8 @@
 
 Every thread that runs a vCPU gets a timer on its own processor time. The timer's signal is answered by native code
 (`ratite.codegen.sampling`), which notes where the thread was; here the notes are read, and added up. So a sample costs a microsecond, no exit,
-and falls anywhere: inside a translation, a native helper, or Python. Time in which a thread waits is not sampled; it is what
-is left of the clock's time.
+and falls anywhere: inside a translation, a native helper, or Python. Time in which a thread does not run is not sampled. Of that the host tells
+how long the thread could have run, had a processor been free (/proc/PID/task/TID/schedstat); the rest it waited.
 
 The signal is SIGSTKFLT, for which Linux has no use. A guest process that blocks it is not seen meanwhile; one that handles it takes it away.
 The host's kernel looks at such timers only when its own clock ticks, mostly 250 times a second; a higher frequency gives no more samples, but
@@ -23,6 +23,7 @@ import time
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from ratite.codegen.sampling import DEPTH, HEAD_SIZE, HELPER, RECORD_SIZE, RECORDS, ROW_SIZE, ROWS, TRANSLATION
@@ -41,6 +42,9 @@ SIGNAL = 16  # SIGSTKFLT
 _INTERVAL = 0.25
 #: A record of more ticks than this was kept from the thread, which had its signals blocked; where it came is not where the time went.
 _LATE_SECONDS = 0.5
+
+#: Nanoseconds after which the result is handed over for the first time, in case there is no other; then after twice the time, and so on.
+_FIRST_SAVE = 10**9
 
 _RECORD = struct.Struct(f"<8Q{DEPTH}Q")
 _ROW = struct.Struct("<6Q")
@@ -86,6 +90,28 @@ class _Event(ctypes.Structure):
     ]  # fmt: skip
 
 
+def _run_delay(thread: int) -> int:
+    """Nanoseconds that a thread of this process was ready and had no processor; 0 where the host does not tell."""
+    try:
+        with open(f"/proc/self/task/{thread}/schedstat") as f:
+            return int(f.read().split()[1])
+    except (OSError, IndexError, ValueError):
+        return 0
+
+
+@dataclass(frozen=True)
+class Times:
+    """Of threads that run vCPUs, in nanoseconds: processor time, how long they were ready and did not run, time by the clock; samples lost."""
+
+    cpu: int = 0
+    delay: int = 0
+    clock: int = 0
+    lost: int = 0
+
+    def __add__(self, other: Times) -> Times:
+        return Times(self.cpu + other.cpu, self.delay + other.delay, self.clock + other.clock, self.lost + other.lost)
+
+
 class _Row:
     """A thread: its ring, its timer, its clocks in nanoseconds."""
 
@@ -99,6 +125,7 @@ class _Row:
         self._timer = ctypes.c_void_p()
         self.begin = time.monotonic_ns()
         self.cpu_before = self.cpu = time.thread_time_ns()
+        self.delay_before = self.delay = _run_delay(self.thread)
         self._clock = ~self.thread << 3 | 6  # the thread's processor time (clock_getcpuclockid(3), Linux)
         self.end = self.begin
 
@@ -122,6 +149,7 @@ class _Row:
         try:
             self.cpu = time.clock_gettime_ns(self._clock)
             self.end = time.monotonic_ns()
+            self.delay = _run_delay(self.thread)
         except OSError:
             pass  # it has ended
 
@@ -135,9 +163,9 @@ class _Row:
         return found
 
     @property
-    def lost(self) -> int:
-        """How many samples did not fit into the ring."""
-        return self._words[2]
+    def times(self) -> Times:
+        """What the clocks have shown."""
+        return Times(self.cpu - self.cpu_before, max(0, self.delay - self.delay_before), self.end - self.begin, self._words[2])
 
     def stop(self) -> None:
         """Take no more samples."""
@@ -148,7 +176,8 @@ class _Row:
 class Sampler:
     """Samples an engine from its making until `close`. `done` gets it then; the file of a profile is written there.
 
-    frequency: samples for a second of a thread's processor time. seconds: how long, 0 for until the end.
+    frequency: samples for a second of a thread's processor time. seconds: how long; with 0 until the end, and since a process in user mode may
+    be ended by a signal without a chance to say so, `done` is then called now and again before.
     """
 
     def __init__(self, engine: Engine, frequency: int, seconds: float, done: Callable[[Sampler], None]) -> None:
@@ -161,10 +190,10 @@ class Sampler:
         self._made = 0
         self._lock = threading.Lock()
         self.found: Counter[Found] = Counter()
-        self.lost = self.cpu_ns = self.thread_ns = 0
+        self._past = Times()
         self.begin = time.monotonic_ns()
         self._process_before = time.process_time_ns()
-        self.wall_ns = self.other_ns = 0
+        self._next_save = _FIRST_SAVE
         self._deadline = time.monotonic() + seconds if seconds else None
         self._closing = threading.Event()
         self._closed = False
@@ -205,15 +234,35 @@ class Sampler:
                 for row in self._rows.values():
                     row.look()
                     self._take(row)
+                due = self._deadline is None and self.wall_ns >= self._next_save
+                if due and not self._closed:
+                    self._next_save *= 2
+                    self._done(self)
             if self._deadline is not None and time.monotonic() >= self._deadline:
                 self.close()
 
     def _finish(self, row: _Row) -> None:
         row.stop()
         self._take(row)
-        self.lost += row.lost
-        self.cpu_ns += row.cpu - row.cpu_before
-        self.thread_ns += row.end - row.begin
+        self._past += row.times
+
+    @property
+    def times(self) -> Times:
+        """Of all threads that have run a vCPU."""
+        total = self._past
+        for row in self._rows.values():
+            total += row.times
+        return total
+
+    @property
+    def wall_ns(self) -> int:
+        """Nanoseconds since the sampler was made."""
+        return time.monotonic_ns() - self.begin
+
+    @property
+    def other_ns(self) -> int:
+        """Processor time of the threads that have run no vCPU."""
+        return max(0, time.process_time_ns() - self._process_before - self.times.cpu)
 
     def _take(self, row: _Row) -> None:
         records = row.take()
@@ -227,13 +276,10 @@ class Sampler:
             if self._closed:
                 return
             self._closed = True
-            for row in self._rows.values():
-                self._finish(row)
-            self._rows.clear()
-            self.wall_ns = time.monotonic_ns() - self.begin
-            self.other_ns = max(0, time.process_time_ns() - self._process_before - self.cpu_ns)
-        self._closing.set()
-        self._done(self)
+            while self._rows:
+                self._finish(self._rows.popitem()[1])
+            self._closing.set()
+            self._done(self)
 
     def _classify(self, record: tuple[int, ...]) -> Found:
         """What a record means; the frames are only those of this moment where a translation or Python was interrupted."""

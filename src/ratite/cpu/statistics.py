@@ -147,7 +147,7 @@ def _exit_name(name: str) -> str:
 
 VCPU: Sequence[Statistic[Vcpu]] = (
     Statistic("exits", "returns from native code to Python", CUMULATIVE, COUNT, _all_exits),
-    *(Statistic(_exit_name(name), _CAUSES[name], CUMULATIVE, COUNT, _exit(number)) for number, name in Exit.names().items()),
+    *(Statistic(_exit_name(name), _CAUSES.get(name, "see Exit"), CUMULATIVE, COUNT, _exit(number)) for number, name in Exit.names().items()),
     Statistic("jump-misses", "jumps whose target the jump cache did not have", CUMULATIVE, COUNT, _field("jump_misses")),
     Statistic("tlb-fills", "translations put into the translation caches", CUMULATIVE, COUNT, _field("tlb_fills")),
     Statistic("tlb-flushes", "the translation caches were emptied", CUMULATIVE, COUNT, _field("tlb_flushes")),

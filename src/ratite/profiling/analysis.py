@@ -15,7 +15,7 @@ from ratite.cpu.sampling import HELPERS, HOST, NATIVE, Found
 from ratite.profiling.recording import Profile
 from ratite.profiling.symbols import Find, MappedFiles, first_of
 
-WAITING = "waiting"
+WAITING, CROWDED = "waiting", "no processor"
 _PAGE = 4096
 
 
@@ -58,14 +58,17 @@ class Analysis:
         return [(f, n, native[f]) for f, n in sorted(total.items(), key=lambda item: (-item[1], item[0]))]
 
     def shares(self) -> list[Share]:
-        """States by their part of the clock time of the threads that ran guest code; the rest is waiting. The largest first, waiting last."""
+        """States by their part of the clock time of the threads that ran guest code; the rest is waiting. The largest first, waiting last.
+        """
         counts: Counter[str] = Counter()
         for found, ticks in self.profile.samples.items():
             counts[found.state] += ticks
         p = self.profile
         whole, ticks = max(p.threads, p.cpu, 1), max(1, counts.total())
         rows = [Share(state, n / ticks * p.cpu / 1e9, n / ticks * p.cpu / whole) for state, n in counts.most_common()]
-        return [*rows, Share(WAITING, (whole - p.cpu) / 1e9, (whole - p.cpu) / whole)]
+        delay = min(p.delay, whole - p.cpu)
+        rest = [(CROWDED, delay), (WAITING, whole - p.cpu - delay)]
+        return [*rows, *(Share(state, ns / 1e9, ns / whole) for state, ns in rest)]
 
     def stacks(self) -> Counter[tuple[str, ...]]:
         """Stacks of names, outermost first, with their ticks. What is no guest code is in brackets, on top of the code that asked for it."""

@@ -1,8 +1,9 @@
 """Sampling an engine into a file, and that file.
 
 The file is JSON: `format` (`ratite-profile-1`), `program`, `frequency`, times in nanoseconds (`wall`, `threads`: clock time of the threads that ran
-guest code; `cpu`: their processor time; `other`: that of all other threads), `lost` (samples), `mappings` (of a process at the end:
-start, end, offset, path), `samples` (state, native helper, stack, ticks), see `ratite.cpu.sampling`.
+guest code; `cpu`: their processor time; `delay`: how long they were ready and the host ran something else; `other`: processor time of all
+other threads), `lost` (samples), `mappings` (of a process at the end: start, end, offset, path), `samples` (state, native helper, stack,
+ticks), see `ratite.cpu.sampling`.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _FORMAT = "ratite-profile-1"
 
 class Profile(NamedTuple):
     """What was found. Times are in nanoseconds: of the clock, the clock for each thread that ran guest code added up, processor time of these
-    threads, processor time of the others.
+    threads, how long they were ready but did not run, processor time of the others.
     """
 
     program: str
@@ -35,6 +36,7 @@ class Profile(NamedTuple):
     wall: int
     threads: int
     cpu: int
+    delay: int
     other: int
     lost: int
     mappings: list[Mapping]
@@ -52,8 +54,9 @@ def record(engine: Engine, request: Request, program: str, mappings: Callable[[]
         raise HostError(f"-profile '{request.file}': {error.strerror}") from None
 
     def done(sampler: Sampler) -> None:
+        times = sampler.times
         _write(request.file, Profile(
-            program, request.frequency, sampler.wall_ns, sampler.thread_ns, sampler.cpu_ns, sampler.other_ns, sampler.lost,
+            program, request.frequency, sampler.wall_ns, times.clock, times.cpu, times.delay, sampler.other_ns, times.lost,
             list(mappings()), sampler.found,
         ))  # fmt: skip
 
