@@ -46,6 +46,8 @@ class PciDevice(Device, bus=BUS, abstract=True):
     """Device number * 8 + function number."""
     secondary: PciBus | None = None
     """The bus behind a bridge."""
+    conventional_bus = False
+    """Whether that is a conventional one, with wires of its own."""
     memory: BusMaster
 
     # --- for the function's author
