@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -79,7 +80,7 @@ def test_any_configuration(accesses: list[tuple[int, int, int, int, int]], place
         assert 0 <= bench.memory.read(MMIO + place, 8) < 1 << 64
     for decoder in bench.host.decoders.values():
         answers = decoder.answers()
-        assert all(first.end <= second.start for first, second in zip(answers, answers[1:], strict=False))
+        assert all(first.end <= second.start for first, second in pairwise(answers))
     for function in functions:
         for vector in (0, 3, 39, 4711):
             if function.messages is not None:
