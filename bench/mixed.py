@@ -26,14 +26,14 @@ LEAVE_OUT = ("usr/share", "usr/games", "usr/src", "usr/include", "usr/sbin", "us
 SCRIPT = """#!/bin/sh
 mount -t proc none /debian/proc
 mount -t devtmpfs none /debian/dev
-exec chroot /debian /usr/bin/bash /work/all.sh {size}
+exec chroot /debian /usr/bin/bash /mixed/all.sh {size}
 """
 
 
 def make_initrd(size: int) -> Path:
     """The usual RAM disk, and behind it, not compressed, Debian's programs below /debian: Linux unpacks one after the other."""
-    files = {f"work/{path.name}": path.read_bytes() for path in (measure.HERE / "mixed").glob("*.sh")}
-    files |= {f"work/{name}.i": text for name, text in measure.preprocessed().items()}
+    files = {f"mixed/{path.name}": path.read_bytes() for path in (measure.HERE / "mixed").glob("*.sh")}
+    files |= {f"mixed/{name}.i": text for name, text in measure.preprocessed().items()}
     tree = guests.archive_of(guests.sysroot_of(*PACKAGES), "debian", LEAVE_OUT, files)
     first = guest.initrd(guests.files().busybox.read_bytes(), {"bin/bench": SCRIPT.format(size=size).encode()})
     path = measure.BUILD / "mixed-initrd"

@@ -40,7 +40,7 @@ LAYERS: dict[str, set[str]] = {
     "block": {"chardev"},
     "net": {"chardev"},
     "hw": {"memory", "chardev", "block", "net"},
-    "boards": {"hw", "memory", "isa", "cpu"},
+    "boards": {"hw", "memory", "isa", "isa.arch", "cpu"},
     "profiling": {"cpu"},
     "user": {"cpu", "isa", "isa.arch", "profiling"},
     "fetch": set(),

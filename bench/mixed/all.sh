@@ -5,6 +5,6 @@ export PATH LC_ALL=C
 for part in compile:1 shell:1 database:6; do
     name=${part%:*}
     echo "BENCH-BEGIN $name"
-    bash "/work/$name.sh" $((${part#*:} * $1))
+    bash "/mixed/$name.sh" $((${part#*:} * $1))
     echo "BENCH-END $name $?"
 done

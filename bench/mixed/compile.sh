@@ -2,7 +2,7 @@
 # compile.sh TIMES: compile and assemble the benchmark programs with GCC's own compiler.
 set -eu
 cc1=$(echo /usr/libexec/gcc/*/*/cc1)
-cd /work
+cd /mixed
 for ((turn = 0; turn < $1; turn++)); do
     for source in *.i; do
         "$cc1" -quiet -fpreprocessed -march=rv64gc -mabi=lp64d -O2 "$source" -o "/tmp/$source.s"

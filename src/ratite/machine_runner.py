@@ -10,37 +10,15 @@ from collections.abc import Callable
 from typing import Any
 
 from ratite import log
+from ratite.boards.family import find_family
 from ratite.boards.machine import Machine
-from ratite.boards.riscv.boot import choose_firmware
-from ratite.boards.riscv.hart import RiscvHart
-from ratite.boards.support.riscv_sbi import Sbi
 from ratite.chardev.base import ChardevContext
 from ratite.chardev.loop import IoLoop
 from ratite.chardev.manager import Chardevs
 from ratite.cli.machine_options import SystemConfig
 from ratite.cpu.engine import Engine, Tuning
-from ratite.cpu.scheduler import Parallel, Scheduler, Turns
-from ratite.errors import UsageError
+from ratite.cpu.scheduler import Parallel, Processor, Scheduler, Turns
 from ratite.hw.model import RealClock
-from ratite.isa.riscv.arch import make_arch
-from ratite.isa.riscv.config import RiscvConfig
-from ratite.isa.riscv.cpus import parse_cpu
-
-
-class SerialConsole:
-    """What built-in firmware prints and reads: the first serial port's other side."""
-
-    def __init__(self, chardev: Any) -> None:
-        self._chardev = chardev
-
-    def write(self, data: bytes) -> None:
-        """Print bytes."""
-        if self._chardev is not None:
-            self._chardev.write(data)
-
-    def read(self, limit: int) -> bytes:
-        """Input belongs to the serial port."""
-        return b""
 
 
 class Emulation:
@@ -52,7 +30,7 @@ class Emulation:
         self.clock = RealClock(self.lock, _wall_clock(config))
         self.loop = IoLoop(self.lock)
         self.engine: Engine | None = None
-        self.cpu_config: RiscvConfig | None = None
+        self.family = find_family(config.arch, config.cpu or "")
         self.status: int | None = None
         self._done = threading.Event()
         self._thread: threading.Thread | None = None
@@ -63,14 +41,12 @@ class Emulation:
         self.serials = self._serial_ports()
         self._back_ends()
         self.machine = self._build()
-        self.harts: list[RiscvHart] = self.machine.cpus
-        self.sbi = self._firmware()
+        self.processors: list[Processor] = self.machine.cpus
         self.scheduler = self._scheduler()
         self.machine.on_request = self.scheduler.interrupt
-        for hart in self.harts:
-            hart.single_step = config.single_step
-        if self.sbi is not None:
-            self._boot_supervisor()
+        for processor in self.processors:
+            processor.single_step = config.single_step
+        self._power_on()
 
     # --- building ---------------------------------------------------------------------------------------------------------------
     def _serial_ports(self) -> list[Any]:
@@ -88,17 +64,13 @@ class Emulation:
         self.back_ends = BackEnds(self.config, self.loop, self.lock, self.chardevs)
         self._closers.append(self.back_ends.close)
 
-    def _make_cpu(self, machine: Machine, number: int) -> RiscvHart:
-        """A hart; the first one brings the engine into being."""
-        if self.engine is None or self.cpu_config is None:
-            xlen = 32 if self.config.arch == "riscv32" else 64
-            cpu_config = parse_cpu(self.config.cpu or f"rv{xlen}", xlen)
-            builtin = choose_firmware(machine)[1] and machine.flash(0) is None
-            self.cpu_config = cpu_config.for_firmware() if builtin else cpu_config
-            tuning = Tuning(region=self.config.regions, cache=self.config.disk_cache, perf=self.config.perf_map)
-            self.engine = Engine(make_arch(self.cpu_config), machine.memory, lock=self.lock, tuning=tuning)
+    def _make_cpu(self, machine: Machine, number: int) -> Processor:
+        """A processor; the first one brings the engine into being."""
+        if self.engine is None:
+            tuning = Tuning(region=self.config.region, cache=self.config.disk_cache, perf=self.config.perf_map)
+            self.engine = Engine(self.family.make_arch(machine), machine.memory, lock=self.lock, tuning=tuning)
             self._observe(self.engine)
-        return RiscvHart(self.engine, self.cpu_config, number, self.clock, self.lock)
+        return self.family.make_processor(self.engine, number, self.clock, self.lock)
 
     def _observe(self, engine: Engine) -> None:
         """Have names or samples of what the engine does written, where they are asked for."""
@@ -132,27 +104,14 @@ class Emulation:
             log.write("page", machine.mtree().rstrip())
         return machine
 
-    def _firmware(self) -> Sbi | None:
-        if not self.machine.boot.builtin_sbi:
-            return None
-        assert self.cpu_config is not None
-        console = SerialConsole(self.serials[0] if self.serials else None)
-        sbi = Sbi(self.machine, self.harts, self.cpu_config, console)
-        for hart in self.harts:
-            hart.sbi = sbi
-        return sbi
-
     def _scheduler(self) -> Scheduler:
-        if self.config.parallel and len(self.harts) > 1:
-            return Parallel(self.harts)
-        return Turns(self.harts, lambda call, ns: self.clock.timer(call).after(ns))
+        if self.config.parallel and len(self.processors) > 1:
+            return Parallel(self.processors)
+        return Turns(self.processors, lambda call, ns: self.clock.timer(call).after(ns))
 
-    def _boot_supervisor(self) -> None:
-        plan = self.machine.boot
-        assert self.sbi is not None
-        if not plan.kernel_entry:
-            raise UsageError("there is nothing to run: give a kernel (-kernel FILE) or firmware (-bios FILE)")
-        self.sbi.boot(plan.kernel_entry, plan.device_tree)
+    def _power_on(self) -> None:
+        """Let firmware inside Ratite do its part, after each reset too."""
+        self.family.power_on(self.machine, self.processors, self.serials[0] if self.serials else None)
 
     # --- running ----------------------------------------------------------------------------------------------------------------
     def quit(self) -> None:
@@ -219,8 +178,7 @@ class Emulation:
             self._finish(0)
             return
         self.machine.reset()
-        if self.sbi is not None:
-            self._boot_supervisor()
+        self._power_on()
 
     def close(self) -> None:
         """Give everything back, the terminal's mode first."""

@@ -211,14 +211,17 @@ def test_a_kept_page_has_no_jumps_into_regions(tmp_path: Path, monkeypatch: pyte
 
 
 def test_hot_loops_are_found() -> None:
-    """Every question of the sampler ends a run of an endless loop."""
+    """A vCPU is asked where it is while it runs an endless loop."""
     native = harts.Bench(native=True)
     native.engine.regions = regions = Regions(native.engine)
     put(native, list(ENDLESS))
     set_state(native, 0)
     regions.start()
     for _ in range(10_000):
+        timer = threading.Timer(0.01, native.cpu.kick)
+        timer.start()
         assert native.cpu.run().kind == "interrupt"
+        timer.join()
         if regions.compiled:
             break
     regions.close()

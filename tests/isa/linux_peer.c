@@ -12,6 +12,7 @@
  *     call(n, a, b, c, d)          a system call
  *     unit, BREAK                  the smallest unit of code, and one that is a breakpoint
  *     STOP(), SYNC()               run a breakpoint; make written code visible
+ *     START()                      if there is such: done once, before the first signal unless it raises that itself
  */
 
 typedef unsigned long ulong;
@@ -113,5 +114,8 @@ void _start(void)
     call(SYS_SIGALTSTACK, (long)alternate, 0, 0, 0);
     for (u32 i = 0; i < sizeof signals / sizeof *signals; i++)
         call(SYS_SIGACTION, signals[i], (long)action, 0, 8);
+#ifdef START
+    START();
+#endif
     STOP();
 }

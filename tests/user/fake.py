@@ -55,7 +55,7 @@ class FakeVcpu:
         self.space = space
         self.words = memoryview(bytearray(65 * 8)).cast("Q")
         self.base8 = 0
-        slots = {"x": SimpleNamespace(offset=0), "f": SimpleNamespace(offset=256), "next_pc": SimpleNamespace(offset=512)}
+        slots = {"x": SimpleNamespace(offset=0), "f": SimpleNamespace(offset=256, stride=8), "next_pc": SimpleNamespace(offset=512)}
         self.engine: Any = SimpleNamespace(arch=SimpleNamespace(layout=SimpleNamespace(slots=slots)))
         self.state: Any = State(self.words)
         self.fp_round = 0

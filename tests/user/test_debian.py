@@ -1,4 +1,4 @@
-"""Programs that Debian ships for riscv64, and a Go program from npm, under Ratite.
+"""Programs that Debian ships for riscv64 and loong64, and a Go program from npm, under Ratite.
 
 They are fetched into the cache folder. What they print is compared with what the host's own programs print for the same
 input, or with a text where the host may lack the program.
@@ -13,6 +13,7 @@ import select
 import shutil
 import subprocess
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -26,18 +27,31 @@ PACKAGES = ("bash", "coreutils", "busybox-static", "perl-base", "python3", "sqli
             "tar", "gzip")
 
 
-@pytest.fixture(scope="module")
-def root() -> Path:
-    """A folder with Debian's programs for riscv64."""
+class Debian(NamedTuple):
+    """Debian's programs for an architecture: what uname calls that, and their folder."""
+
+    machine: str
+    root: Path
+
+    @property
+    def command(self) -> list[str]:
+        """The command line that runs one of them."""
+        return [*(word.replace("riscv64", self.machine) for word in RATITE), "-L", str(self.root)]
+
+
+@pytest.fixture(scope="module", params=[("riscv64", "riscv64"), ("loong64", "loongarch64")], ids=["riscv64", "loong64"])
+def debian(request: pytest.FixtureRequest) -> Debian:
+    """A folder with Debian's programs."""
+    arch, machine = request.param
     try:
-        return sysroot.make("riscv64", PACKAGES)
+        return Debian(machine, sysroot.make(arch, PACKAGES))
     except HostError as error:
         pytest.skip(f"no Debian packages to be had: {error}")
 
 
-def ratite(root: Path, program: str, *words: str, stdin: str = "", folder: Path | None = None) -> str:
+def ratite(debian: Debian, program: str, *words: str, stdin: str = "", folder: Path | None = None) -> str:
     """Output of a program of the sysroot; it must end well."""
-    command = [*RATITE, "-L", str(root), str(root / program.lstrip("/")), *words]
+    command = [*debian.command, str(debian.root / program.lstrip("/")), *words]
     return check(command, stdin, folder)
 
 
@@ -75,12 +89,12 @@ echo "${PATH##*:}" $(echo nested $(echo deeper))
 """
 
 
-def test_bash(root: Path) -> None:
+def test_bash(debian: Debian) -> None:
     """Loops, pipes, subshells, traps, background jobs, process substitution: as the host's bash does it."""
     bash = shutil.which("bash")
     if bash is None:
         pytest.skip("no bash on this host")
-    assert ratite(root, "/usr/bin/bash", "-c", BASH) == check([bash, "-c", BASH])
+    assert ratite(debian, "/usr/bin/bash", "-c", BASH) == check([bash, "-c", BASH])
 
 
 @pytest.mark.parametrize("words", [
@@ -89,12 +103,12 @@ def test_bash(root: Path) -> None:
     ["paste", "-sd,"], ["split", "--filter=cat", "-l", "50"], ["date", "-u", "-d", "@86400"], ["seq", "5"],
     ["expr", "6", "*", "7"], ["factor", "1234567890123456789"], ["basename", "/a/b.c", ".c"], ["numfmt", "--to=iec", "5000000"],
 ])
-def test_coreutils(root: Path, words: list[str]) -> None:
+def test_coreutils(debian: Debian, words: list[str]) -> None:
     """The output of each program for one text, as the host's program of that name has it."""
     if shutil.which(words[0]) is None:
         pytest.skip(f"no {words[0]} on this host")
     text = "".join(f"line {n * 7919 % 1009} {'x' * (n % 5)}\n" for n in range(200))
-    assert ratite(root, f"/usr/bin/{words[0]}", *words[1:], stdin=text) == check(words, text)
+    assert ratite(debian, f"/usr/bin/{words[0]}", *words[1:], stdin=text) == check(words, text)
 
 
 BUSYBOX = r"""
@@ -110,11 +124,11 @@ n=0; while [ $n -lt 20 ]; do busybox true && n=$((n+1)); done; echo $n
 """
 
 
-def test_busybox(root: Path, tmp_path: Path) -> None:
+def test_busybox(debian: Debian, tmp_path: Path) -> None:
     """A script of many small programs, whose results are known."""
-    busybox = "/usr/bin/busybox" if (root / "usr/bin/busybox").exists() else "/bin/busybox"
-    (tmp_path / "script").write_text(BUSYBOX.replace("busybox true", f"{root}{busybox} true"))
-    printed = ratite(root, busybox, "sh", "script", folder=tmp_path).splitlines()
+    busybox = "/usr/bin/busybox" if (debian.root / "usr/bin/busybox").exists() else "/bin/busybox"
+    (tmp_path / "script").write_text(BUSYBOX.replace("busybox true", f"{debian.root}{busybox} true"))
+    printed = ratite(debian, busybox, "sh", "script", folder=tmp_path).splitlines()
     lines = sorted(((n * 7919) % 1009, n) for n in range(1, 2001))
     table = "".join(f"{key} {n}\n" for key, n in lines)
     assert printed == [
@@ -155,32 +169,32 @@ print(struct.pack(">d", 1 / 3).hex(), 2 ** 200 % 1000007, round(7 ** 0.5, 12))
 """
 
 
-def test_python(root: Path) -> None:
+def test_python(debian: Debian) -> None:
     """Modules, child processes, threads, signals, fork, floating point."""
-    printed = ratite(root, "/usr/bin/python3", "-c", PYTHON).splitlines()
+    printed = ratite(debian, "/usr/bin/python3", "-c", PYTHON).splitlines()
     assert printed == [
         '{"a": [1, 2.5, {"b": null}], "c": "\\u00e9"} '
         "d69e68988157833272305aaf21f453c800346e8a3640db6578e260215542e5d4",
         "from a child", "3", "[Errno 2] No such file or directory: '/nonexistent'",
         str(sum(sum(range(n * 1000)) for n in range(20))), "alarm", "(166650,)",
-        "9 riscv64 /usr/bin/python3", f"3fd5555555555555 {2 ** 200 % 1000007} 2.645751311065"]
+        f"9 {debian.machine} /usr/bin/python3", f"3fd5555555555555 {2 ** 200 % 1000007} 2.645751311065"]
 
 
-def test_perl(root: Path) -> None:
+def test_perl(debian: Debian) -> None:
     """Hashes, regular expressions, sprintf, a pipe from a child, sort."""
     script = r"""my %h; $h{$_ % 7} += $_ for 1..1000; print join(",", map {"$_=$h{$_}"} sort keys %h), "\n";
     print sprintf("%.10f %s", atan2(1, 1) * 4, join("", reverse split //, "olleh")), "\n"; print `echo from a child`;
     (my $t = "a1b22") =~ s/(\d+)/<$1>/g; print "$t\n"; print scalar(@{[sort { $b <=> $a } 3, 11, 2]}), "\n";"""
-    assert ratite(root, "/usr/bin/perl", "-e", script).splitlines() == [
+    assert ratite(debian, "/usr/bin/perl", "-e", script).splitlines() == [
         "0=71071,1=71214,2=71357,3=71500,4=71643,5=71786,6=71929", "3.1415926536 hello", "from a child", "a<1>b<22>", "3"]
 
 
-def test_sqlite(root: Path, tmp_path: Path) -> None:
+def test_sqlite(debian: Debian, tmp_path: Path) -> None:
     """A database in a file: made by one process, read and changed by others."""
     database = str(tmp_path / "base.db")
 
     def ask(text: str) -> str:
-        return ratite(root, "/usr/bin/sqlite3", database, text)
+        return ratite(debian, "/usr/bin/sqlite3", database, text)
     ask("create table t(a integer primary key, b text); with recursive n(i) as (select 1 union all select i + 1 from n "
         "where i < 500) insert into t select i, 'row ' || i from n; create index x on t(b);")
     assert ask("select count(*), sum(a), max(b) from t;") == "500|125250|row 99\n"
@@ -248,9 +262,9 @@ class Terminal:
         return os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
 
 
-def test_job_control(root: Path) -> None:
+def test_job_control(debian: Debian) -> None:
     """Background jobs, Ctrl-Z, fg and Ctrl-C in an interactive bash."""
-    shell = Terminal([*RATITE, "-L", str(root), str(root / "usr/bin/bash"), "--norc", "--noediting", "-i"])
+    shell = Terminal([*debian.command, str(debian.root / "usr/bin/bash"), "--norc", "--noediting", "-i"])
     shell.say("sleep 100 &\n", "[1]")
     shell.say("jobs\n", "Running")
     shell.say("kill %1; wait %1\n", "Terminated")

@@ -14,7 +14,7 @@ from ratite.hw.model.properties import STR, Property, PropertyOwner
 if TYPE_CHECKING:
     from ratite.boards.machine import Machine
 
-FOLDERS = ("riscv",)
+FOLDERS = ("loongarch", "riscv")
 """The folders that hold boards, one file a board."""
 
 

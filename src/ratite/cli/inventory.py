@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from ratite.errors import unknown
 
-ARCHITECTURES = ("riscv64", "riscv32")
+ARCHITECTURES = ("riscv64", "riscv32", "loongarch64")
 
 
 class Row(NamedTuple):

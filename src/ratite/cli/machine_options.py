@@ -23,7 +23,7 @@ class SystemConfig:
 
     def __init__(self, arch: str) -> None:
         self.arch = arch
-        """The ISA: `riscv64` or `riscv32`."""
+        """The ISA: `riscv64`, `riscv32` or `loongarch64`."""
         self.show = ""
         """What to print instead of running: `help`, `version`, `machines`, `cpus`, `devices`, `log`, or empty."""
         self.machine = "virt"
@@ -65,7 +65,8 @@ class SystemConfig:
         self.log_file = ""
         self.single_step = False
         self.parallel = True
-        self.regions = False
+        """Every processor has a thread of its own."""
+        self.region = "off"
         """Hot loops are compiled as a whole."""
         self.disk_cache = True
         """Stencils and translations are kept in the user's cache folder."""
@@ -116,12 +117,17 @@ def _accelerator(config: SystemConfig, text: str) -> None:
             properties = pairs.without("accel")
             properties.expect("property of accelerator tcg", ("thread", "region", "cache"))
             config.parallel = _one_of("thread", properties.get("thread", "multi"), ("single", "multi")) == "multi"
-            config.regions = keyval.switch(properties.get("region", "off"))
+            config.region = _region(properties.get("region", config.region))
             config.disk_cache = keyval.switch(properties.get("cache", "on"))
             return
         if name not in ("kvm", "xen", "hax", "hvf", "nvmm", "whpx", "qtest"):
             raise unknown("accelerator", name, ("tcg",))
     raise UsageError(f"accelerator '{text}' is not supported yet; supported: tcg (translation)")
+
+
+def _region(text: str) -> str:
+    """What is compiled as a whole: a switch, or `always` for tests."""
+    return text if text == "always" else "on" if keyval.switch(text) else "off"
 
 
 def _memory_size(text: str) -> int:
@@ -232,7 +238,7 @@ OPTIONS = OptionTable("[options] [disk image]", {
     "Machine": [
         Option("-machine -M", "[type=]NAME[,PROP=VALUE...]", "the board and its properties; 'help' lists", _machine),
         Option("-cpu", "MODEL[,PROP=VALUE...]", "the CPU model and its extensions; 'help' lists", _cpu),
-        Option("-accel", "tcg[,thread=single|multi][,region=on|off][,cache=on|off]", "how guest code runs: translated", _accelerator),
+        Option("-accel", "tcg[,thread=single|multi][,region=on|off|always][,cache=on|off]", "how guest code runs: translated", _accelerator),
         Option("-smp", "[cpus=]N[,sockets=,cores=,threads=]", "number of CPUs (1)", store("cpus", _cpu_count)),
         Option("-m", "[size=]N[K|M|G|T]", "guest RAM; a bare number counts MiB", store("memory", _memory_size)),
         Option("-device", "TYPE[,PROP=VALUE...]", "add a device; 'help' lists, 'TYPE,help' too", _device),

@@ -32,6 +32,7 @@ COMMANDS = {
 PROGRAMS = {
     "ratite-system-riscv64": "emulate a 64-bit RISC-V machine",
     "ratite-system-riscv32": "emulate a 32-bit RISC-V machine",
+    "ratite-system-loongarch64": "emulate a 64-bit LoongArch machine",
     "ratite-riscv64": "run a 64-bit RISC-V Linux program",
     "ratite-riscv32": "run a 32-bit RISC-V Linux program",
     "ratite-loongarch64": "run a 64-bit LoongArch Linux program",

@@ -19,6 +19,11 @@ def riscv32() -> int:
     return guard("ratite-system-riscv32", lambda words: main("riscv32", words))
 
 
+def loongarch64() -> int:
+    """The program `ratite-system-loongarch64`."""
+    return guard("ratite-system-loongarch64", lambda words: main("loongarch64", words))
+
+
 def main(arch: str, words: Sequence[str]) -> int:
     """Build and run the machine that `words` describe, or print what they ask for; returns the exit status."""
     config = machine_options.parse(arch, list(words))

@@ -93,6 +93,12 @@ class Object:
                     i += 1
         return result
 
+    def element(self, r: Reloc, relative: bool) -> bytes:
+        """The constant itself at which a relocation points; with what comes behind it where its section does not tell how long it is."""
+        section = self.sections[r.section]
+        at = section[4] + r.value + r.addend + (4 if relative else 0)
+        return self.data[at : at + (section[9] or 8)]
+
     def constant(self, r: Reloc, relative: bool) -> tuple[bytes, int]:
         """The data around the place at which a relocation points, and the distance to that from what a relative one counts from.
 

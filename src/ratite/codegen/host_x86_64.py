@@ -38,6 +38,14 @@ def jump(at: int, to: int) -> bytes:
     return struct.pack("<Bi", 0xE9, to - (at + 5))
 
 
+def enter_region(number: int, at: int, to: int) -> bytes:
+    """Code at `at` that goes to the region at `to` with the number of an entry in the eleventh argument: mov r11d, imm32; jmp rel32."""
+    return b"\x41\xbb" + struct.pack("<i", number) + jump(at + 6, to)
+
+
+#: Bytes between two entries of a region.
+ENTRY_SIZE = 16
+
 #: Host registers of the pinned guest registers: r14 r15 rdi rsi rdx rcx r8 r9.
 PIN_REGISTERS = (14, 15, 7, 6, 2, 1, 8, 9)
 
@@ -96,6 +104,18 @@ def identity() -> str:
     with open("/proc/cpuinfo", encoding="ascii", errors="replace") as f:
         lines = {line.split(":")[0].strip(): line for line in f.read(8192).split("\n\n")[0].splitlines()}
     return lines.get("model name", "") + lines.get("flags", "")
+
+
+# --- vectors ----------------------------------------------------------------------------------------------------------------------
+def permutes_bytes() -> bool:
+    """Whether there is an instruction that permutes 16 bytes as 16 others say."""
+    return "+ssse3," in cpu()[1] + ","
+
+
+def permute_bytes(t: Any, a: str, numbers: str) -> str:
+    """LLVM text for that; numbers are below 16."""
+    t.declare("declare <16 x i8> @llvm.x86.ssse3.pshuf.b.128(<16 x i8>, <16 x i8>)")
+    return str(t(f"call <16 x i8> @llvm.x86.ssse3.pshuf.b.128(<16 x i8> {a}, <16 x i8> {numbers})"))
 
 
 # --- floating point -----------------------------------------------------------------------------------------------------------------

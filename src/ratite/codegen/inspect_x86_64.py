@@ -16,7 +16,8 @@ _NAMES = ("rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", *(f"r{n}" for 
 #: The pinned registers by number in instructions.
 _PINS = {_NAMES[n]: pin for pin, n in enumerate(host.PIN_REGISTERS)}
 #: What must hold the guest's state when an access faults: the pinned registers and the state pointer.
-_STATE_REGISTERS = frozenset({*_PINS, "r13"})
+_STATE = "r13"
+_STATE_REGISTERS = frozenset({*_PINS, _STATE})
 #: Bases of accesses that can not fault: the state and the stack.
 _SAFE_BASES = frozenset({"r13", "rsp", "rip"})
 
@@ -74,6 +75,27 @@ def is_precise(code: bytes) -> bool:
         if any(_whole_register(r) in _STATE_REGISTERS for r in i.regs_access()[1]):
             written_at.append(i.address)
     return all(at >= last for at in written_at)
+
+
+def state_accesses(code: bytes) -> list[tuple[int, int, int]] | None:
+    """Every access to the state: its distance from the state pointer, and place and size of the number that says so in the code. None where the
+    state pointer is used in any other way."""
+    found = []
+    end = 0
+    for i in _disassembler().disasm(code, 0):
+        end = i.address + i.size
+        for o in i.operands:
+            if o.type == 1 and _whole_register(o.reg) == _STATE:  # capstone.x86.X86_OP_REG
+                return None
+            if o.type != 3 or _STATE not in (_whole_register(o.mem.base), _whole_register(o.mem.index)):
+                continue
+            place, size = i.address + i.encoding.disp_offset, i.encoding.disp_size
+            written = int.from_bytes(code[place : place + size], "little", signed=True)
+            if o.mem.index or i.mnemonic == "lea" or written != o.mem.disp:
+                return None
+            if size:
+                found.append((written, place, size))
+    return found if end == len(code) else None
 
 
 # --- renaming -----------------------------------------------------------------------------------------------------------------------

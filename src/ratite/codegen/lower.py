@@ -12,6 +12,7 @@ from typing import Any
 
 from ratite.bits import mask
 from ratite.codegen import host_x86_64 as host
+from ratite.codegen.lanes import as_integer, as_vector, lower_lanes, memory_type
 from ratite.errors import DefinitionError
 from ratite.ir import OPS, Block, Value
 from ratite.ir.verify import ENDS
@@ -56,6 +57,7 @@ class Lowering:
         self.block, self.layout = block, layout
         self.lines: list[str] = []
         self.names: dict[int, str] = {}
+        self.vectors: dict[str, tuple[str, str]] = {}  # of integers that are vectors: type and name of the LLVM vector
         self.current: dict[Any, str] = {}
         self.frames: list[_Frame] = []
         self.label = "entry"
@@ -154,8 +156,10 @@ class Lowering:
     def lower_block(self) -> None:
         """Add the instructions of the block."""
         used = self._used()
+        skipped = 0  # branches that are open in code that is never reached
         for i, v in enumerate(self.block.code):
-            if not self.live and v.op not in ("else", "end"):
+            if not self.live and (skipped or v.op not in ("else", "end")):
+                skipped += (v.op in ("if", "loop")) - (v.op == "end")
                 continue
             if v.op in OPS and i not in used:
                 continue
@@ -192,18 +196,32 @@ class Lowering:
                 self.names[i] = name
 
     def _pure(self, v: Value) -> str:
+        if v.attr is not None:
+            return lower_lanes(self, v)
         op = OPS[v.op]
         a = v.args[0]
         names = dict(zip("abc", (self.value(x) for x in v.args), strict=False))
         t, r = f"i{a.width}", f"i{v.width}"
         result = ""
         for part in op.llvm.split(";"):
-            if "@llvm." in part:
-                intrinsic = part[part.index("@") : part.index("(")].format(t=t)
-                params = ", ".join("i1" if p.strip().startswith("i1") else t for p in part[part.index("(") + 1 : -1].split(","))
-                self.declare(f"declare {t} {intrinsic}({params})")
-            result = self(part.format(t=t, r=r, w=a.width, n=v.width, wm=a.width - 1, x=result, **names))
+            self.declare_intrinsic(part, t, t)
+            result = self(part.format(t=t, s=t, r=r, p="i1", w=a.width, n=v.width, wm=a.width - 1, x=result, **names))
         return result
+
+    def declare_intrinsic(self, part: str, t: str, suffix: str) -> None:
+        """Declare the intrinsic that a part of an operation's row calls, if it does, for a type and its name in intrinsics."""
+        if "@llvm." in part:
+            intrinsic = part[part.index("@") : part.index("(")].format(s=suffix)
+            params = ", ".join("i1" if p.strip().startswith("i1") else t for p in part[part.index("(") + 1 : -1].split(","))
+            self.declare(f"declare {t} {intrinsic}({params})")
+
+    def held(self, v: Value) -> str:
+        """A value as registers and memory hold it (`memory_type`)."""
+        return self.value(v) if v.width <= 64 else as_vector(self, v, 64)
+
+    def taken(self, v: Value, name: str) -> str:
+        """The value `v`, which `name` is as registers and memory hold it."""
+        return name if v.width <= 64 else as_integer(self, v, memory_type(v.width), name)
 
     def _op_const(self, v: Value) -> str:
         return integer(v.attr, v.width)
@@ -224,11 +242,11 @@ class Lowering:
         return True
 
     def _op_reg_get(self, v: Value) -> str:
-        return self.get_register(*v.attr)
+        return self.taken(v, self.get_register(*v.attr))
 
     def _op_reg_set(self, v: Value) -> None:
         file, which = v.attr
-        self.set_register(file, which, self.value(v.args[0]))
+        self.set_register(file, which, self.held(v.args[0]))
 
     def _op_state_get(self, v: Value) -> str:
         return self.get_field(v.attr)
@@ -341,14 +359,14 @@ class Lowering:
 
     def _op_load(self, v: Value) -> str:
         p = self.host_pointer(self._address(v.args[0]), v.width, write=False)
-        loaded = self(f"load{' volatile' if self.must_load else ''} i{v.width}, ptr {p}, align 1")
+        loaded = self(f"load{' volatile' if self.must_load else ''} {memory_type(v.width)}, ptr {p}, align 1")
         self.accessed()
-        return loaded
+        return self.taken(v, loaded)
 
     def _op_store(self, v: Value) -> None:
         address, x = v.args
         p = self.host_pointer(self._address(address), x.width, write=True)
-        self.line(f"store i{x.width} {self.value(x)}, ptr {p}, align 1")
+        self.line(f"store {memory_type(x.width)} {self.held(x)}, ptr {p}, align 1")
         self.accessed()
 
     def _op_amo(self, v: Value) -> str:
@@ -457,11 +475,14 @@ class Lowering:
 
     # --- floating point ---------------------------------------------------------------------------------------------------------
     def _op_fp(self, v: Value) -> str:
-        from ratite.codegen.floats import lower_fp
+        from ratite.codegen.floats import lower_fp, lower_fp_lanes
 
         self.strict = True
-        op, attr = v.attr
-        return lower_fp(self, op, dict(attr), [(self.value(a), a.width) for a in v.args], v.width)
+        op, attr = v.attr[0], dict(v.attr[1])
+        lanes = attr.pop("lanes", 0)
+        if lanes:
+            return lower_fp_lanes(self, v, op, attr, lanes)
+        return lower_fp(self, op, attr, [(self.value(a), a.width) for a in v.args], v.width)
 
     def _op_fp_flags(self, v: Value) -> str:
         self.strict = True

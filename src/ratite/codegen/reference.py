@@ -75,27 +75,52 @@ class _Writer:
     def _pure(self, v: Value) -> str:
         names = dict(zip("abc", (self.name(a) for a in v.args), strict=False))
         w = v.args[0].width
+        if v.attr is not None:
+            return self._lanewise(v, names)
         return OPS[v.op].python.format(w=w, wm=w - 1, n=v.width, m=mask(v.width), **names)
+
+    def _lanewise(self, v: Value, names: dict[str, str]) -> str:
+        """The expression of the operation's row, for every element."""
+        op = OPS[v.op]
+        if op.rule == "vector":
+            width, count, *number = v.attr
+            return op.python.format(w=width, k=count, m=mask(width), i=number[0] if number else "", **names)
+        width = v.attr
+        count = v.args[0].width // width
+        result = v.width // count
+        one = op.python.format(w=width, wm=width - 1, n=result, m=mask(result), **{k: k for k in names})
+        if op.rule == "bit":
+            one = f"-({one}) & {mask(result)}"
+        lists = ", ".join(f"split({name}, {width if k == 'a' else v.args['abc'.index(k)].width // count}, {count})" for k, name in names.items())
+        return f"join([{one} for {', '.join(names)}, in zip({lists})], {result})"
 
     # --- state ------------------------------------------------------------------------------------------------------------------
     def _place(self, offset: int | str, width: int) -> str:
         return f"cpu.bytes[{offset}]" if width == 8 else f"cpu.words[{offset}]"
 
-    def _register(self, attr: tuple[str, str | int]) -> str:
+    def _register(self, attr: tuple[str, str | int]) -> list[str]:
+        """The words of the state that hold a register, lowest first."""
         file, which = attr
         slot = self.layout.slots[file]
-        if isinstance(which, int):
-            return self._place(f"cpu.base8 + {slot.at(which) // 8}", 64)
-        return self._place(f"cpu.base8 + {slot.offset // 8} + r_{which}", 64)
+        number = f"r_{which}" if isinstance(which, str) else which
+        first = f"cpu.base8 + {slot.offset // 8} + {number} * {slot.stride // 8}"
+        return [self._place(f"{first} + {n}", 64) for n in range(max(1, slot.width // 64))]
 
     def _reg_get(self, v: Value) -> None:
-        self.line(f"v{v.index} = {self._register(v.attr)}")
+        words = self._register(v.attr)
+        self.line(f"v{v.index} = " + " | ".join(f"{word} << {64 * n}" if n else word for n, word in enumerate(words)))
 
     def _reg_set(self, v: Value) -> None:
         file, which = v.attr
         zero = self.layout.file(file).zero
-        guard = f"if r_{which} != {zero}: " if zero is not None and isinstance(which, str) else ""
-        self.line(f"{guard}{self._register(v.attr)} = {self.name(v.args[0])}")
+        self._set_register(v, f"if r_{which} != {zero}: " if zero is not None and isinstance(which, str) else "")
+
+    def _set_register(self, v: Value, guard: str = "") -> None:
+        words, name = self._register(v.attr), self.name(v.args[0])
+        if len(words) == 1:
+            self.line(f"{guard}{words[0]} = {name}")
+        else:
+            self.line(guard + "; ".join(f"{word} = {name} >> {64 * n} & {mask(64)}" for n, word in enumerate(words)))
 
     def _field(self, name: str) -> str:
         slot = self.layout.slots[name]
@@ -193,12 +218,16 @@ class _Writer:
 
     # --- floating point ---------------------------------------------------------------------------------------------------------
     def _fp(self, v: Value) -> None:
-        from ratite.codegen.float_reference import evaluate_fp
+        from ratite.codegen.float_reference import evaluate_fp, evaluate_fp_lanes
 
-        self.globals["evaluate_fp"] = evaluate_fp
-        op, attr = v.attr
-        self.globals[f"attr{v.index}"] = dict(attr)
+        self.globals["evaluate_fp"], self.globals["evaluate_fp_lanes"] = evaluate_fp, evaluate_fp_lanes
+        op, attr = v.attr[0], dict(v.attr[1])
+        self.globals[f"attr{v.index}"] = attr
         args = ", ".join(self.name(a) for a in v.args)
+        if lanes := attr.get("lanes"):
+            widths = tuple(x.width // lanes for x in (v, *v.args))
+            self.line(f"v{v.index} = evaluate_fp_lanes(cpu, {op!r}, attr{v.index}, {widths}, {args})")
+            return
         self.line(f"v{v.index} = evaluate_fp(cpu, {op!r}, attr{v.index}, {args})")
 
     def _fp_flags(self, v: Value) -> None:
@@ -244,14 +273,14 @@ class _MoveWriter(_Writer):
     def name(self, v: Value) -> str:
         return str(self.numbers[v.attr] & mask(v.width)) if v.op == "operand" else super().name(v)
 
-    def _register(self, attr: tuple[str, str | int]) -> str:
+    def _register(self, attr: tuple[str, str | int]) -> list[str]:
         file, which = attr
         return super()._register((file, self.numbers[which] if isinstance(which, str) else which))
 
     def _reg_set(self, v: Value) -> None:
         file, which = v.attr
         if (self.numbers[which] if isinstance(which, str) else which) != self.layout.file(file).zero:
-            self.line(f"{self._register(v.attr)} = {self.name(v.args[0])}")
+            self._set_register(v)
 
     def _load(self, v: Value) -> None:
         self.line(f"v{v.index} = value")
@@ -288,6 +317,8 @@ def move_of(block: Block, insn: Insn, layout: Layout, operands: Sequence[int]) -
     if len(accesses) != 1 or any(v.op not in _MOVES and v.op not in OPS for v in code):
         return None
     access = accesses[0]
+    if (access.width or access.args[1].width) > 64:  # in several pieces
+        return None
     writer, changes = _MoveWriter(block, insn, layout, operands), [v for v in code if v.op == "reg.set"]
     if access.op == "load":
         return Move(access.width // 8, writer.function(changes), None)

@@ -7,16 +7,21 @@ not be finished here, or of the next one. So a region needs no slow cases of its
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ratite.codegen import host_x86_64 as host
 from ratite.codegen.floats import hostable
 from ratite.codegen.lower import METADATA, Lowering, integer
-from ratite.codegen.stencil import PAGE_BITS, TLB_ENTRIES, signature
+from ratite.codegen.runtime import tlb_base
+from ratite.codegen.stencil import PAGE_BITS, TLB_ENTRIES, TLB_SIZE, signature
 from ratite.ir import Block, Value
 from ratite.isa.arch import Arch
 from ratite.isa.dsl import Insn
+
+#: A register: file and number.
+Register = tuple[str, int]
 
 #: Operations that only the stencil tier does: an instruction with one of them is a way out.
 _LEFT_OUT = frozenset(("call", "exit", "resync", "python", "trap"))
@@ -31,6 +36,16 @@ _SCOPES = """!20 = distinct !{!20}
 _GUEST, _STATE = ", !alias.scope !23, !noalias !24", ", !alias.scope !24, !noalias !23"
 
 
+#: How many registers of the guest LLVM gets as values.
+_HELD = 10
+
+#: In regions of more instructions than this, what is remembered of pages is in memory.
+_SMALL = 40
+
+#: An access at this distance from the start of its page, or nearer, lies in the page as a whole, whatever its size.
+_INSIDE = (1 << PAGE_BITS) - 8 + 1
+
+
 class Piece(NamedTuple):
     """An instruction of a region: guest address, length, text, and its operands by name. stencil: host address of its code."""
 
@@ -42,12 +57,22 @@ class Piece(NamedTuple):
     immediates: Mapping[str, int]
     stencil: int
 
+    def number(self, attr: tuple[str, str | int]) -> tuple[str, int]:
+        """The register that a `reg.get` or `reg.set` is about."""
+        file, which = attr
+        return file, self.registers[which] if isinstance(which, str) else which
+
 
 def is_opaque(block: Block) -> bool:
-    """Whether an instruction is left to the stencil tier."""
+    """Whether an instruction is left to the stencil tier. Wide registers are: others may be parts of them, which have variables of their own."""
     return any(
-        (v.op in _LEFT_OUT and not _is_rare(block, v)) or (v.op == "fp" and not hostable(v.attr[0], dict(v.attr[1]))) for v in block.code
+        _is_wide(v) or (v.op in _LEFT_OUT and not _is_rare(block, v)) or (v.op == "fp" and not hostable(v.attr[0], dict(v.attr[1])))
+        for v in block.code
     )
+
+
+def _is_wide(v: Value) -> bool:
+    return v.op in ("reg.get", "reg.set") and max(a.width for a in (v, *v.args)) > 64
 
 
 def _is_rare(block: Block, v: Value) -> bool:
@@ -55,22 +80,64 @@ def _is_rare(block: Block, v: Value) -> bool:
     return v.op == "trap" and any(w.op == "if" for w in block.code[: v.index])
 
 
-class Region:
-    """The text of a region. `known`: host addresses of stencils by guest address."""
+class Surroundings(NamedTuple):
+    """What a region needs to know of the engine. known: host addresses of stencils by guest address. entries: guest addresses at which it can be
+    entered, in the order of their numbers. jumps: where computed jumps may go inside the region, by guest address. pages: the pages of its code, as
+    (guest address, host address). context: the translation context of them all. dispatch, fetch_is: native helpers."""
 
-    def __init__(self, arch: Arch, pieces: Sequence[Piece], known: Mapping[int, int], dispatch: int) -> None:
-        self.arch, self.known, self.dispatch = arch, known, dispatch
+    known: Mapping[int, int]
+    entries: Sequence[int]
+    jumps: Mapping[int, Sequence[int]]
+    pages: Sequence[tuple[int, int]]
+    context: int
+    dispatch: int
+    fetch_is: int
+
+
+class Region:
+    """The text of a region. It is entered with the number of an entry in the argument that stencils do not use."""
+
+    def __init__(self, arch: Arch, pieces: Sequence[Piece], around: Surroundings) -> None:
+        self.arch, self.around = arch, around
         self.pieces = {p.pc: p for p in pieces}
-        self.entry = pieces[0].pc
+        self.kept = self._choose_kept()
         self.pins = {p: i for i, p in enumerate(arch.layout.pinned)}
-        self.registers: dict[tuple[str, int], bool] = {}  # used, and whether written
+        self.used, self.held = self._weigh()
         self.declarations: set[str] = set()
         self.strict = False
         self.names = 0
 
-    def use(self, file: str, number: int, written: bool) -> None:
-        """Take note of a register."""
-        self.registers[file, number] = written or self.registers.get((file, number), False)
+    def _weigh(self) -> tuple[dict[Register, bool], set[Register]]:
+        """Registers that are used, and whether they are written; and those that matter most, which LLVM gets as values. The others stay in the
+        state, because values that do not fit into host registers cost more than that: they are copied wherever paths meet."""
+        used: dict[Register, bool] = {}
+        weights: Counter[Register] = Counter()
+        loops = [(to, at) for at, p in self.pieces.items() for to in _targets(p, self.arch.word) if to <= at and to in self.pieces]
+        for at, p in self.pieces.items():
+            depth = sum(first <= at <= last for first, last in loops)
+            for v in () if is_opaque(p.block) else p.block.code:
+                if v.op in ("reg.get", "reg.set"):
+                    register = p.number(v.attr)
+                    if register[1] != self.arch.layout.file(register[0]).zero:
+                        used[register] = used.get(register, False) or v.op == "reg.set"
+                        weights[register] += 1 << 3 * min(depth, 4)
+        return used, {register for register, _ in weights.most_common(_HELD)}
+
+    def place(self, register: Register) -> str:
+        """Where a register is: a pointer, with what LLVM may know of it."""
+        file, n = register
+        return f"ptr %{file}{n}" if register in self.held else f"ptr %e{file}{n}{_STATE}"
+
+    def _choose_kept(self) -> dict[tuple[str, int], bool]:
+        """Registers for which the last page is remembered, and whether something is written through them."""
+        kept: dict[Register, bool] = {}
+        for p in self.pieces.values():
+            for v in p.block.code:
+                base = _base_of(v.args[0]) if v.op in ("load", "store") else None
+                if base is not None and not is_opaque(p.block):
+                    register = p.number(base.attr)
+                    kept[register] = kept.get(register, False) or v.op == "store"
+        return kept
 
     def text(self) -> str:
         """The whole module."""
@@ -89,36 +156,70 @@ class Region:
         ]  # fmt: skip
         return "".join(parts) + "\n".join(sorted(self.declarations))
 
-    def _all(self) -> list[tuple[str, int]]:
-        """Every register that has a variable: those used, and all pinned ones."""
-        return [*self.registers, *(p for p in self.pins if p not in self.registers)]
-
     def _type(self, file: str) -> str:
         return f"i{self.arch.layout.slots[file].width}"
 
     def _enter(self) -> list[str]:
         lines = [" %fpctl = alloca i32\n", " %to = alloca i64\n"]
-        for file, n in self._all():
-            lines.append(f" %{file}{n} = alloca {self._type(file)}\n")
-        for file, n in self._all():
+        for file, n in self.kept:
+            lines += [f" %{file}{n}_{k} = alloca i64\n store i64 0, ptr %{file}{n}_{k}\n" for k in ("page", "delta", "inside")]
+        for file, n in self.used:
+            ty = self._type(file)
+            lines.append(f" %e{file}{n} = getelementptr i8, ptr %env, i64 {self.arch.layout.slots[file].at(n)}\n")
+            if (file, n) in self.held:
+                lines.append(f" %{file}{n} = alloca {ty}\n")
             if (file, n) in self.pins:
-                lines.append(f" store {self._type(file)} %p{self.pins[file, n]}, ptr %{file}{n}\n")
-            else:
-                offset = self.arch.layout.slots[file].at(n)
-                lines.append(f" %e{file}{n} = getelementptr i8, ptr %env, i64 {offset}\n")
-                lines.append(f" %v{file}{n} = load {self._type(file)}, ptr %e{file}{n}{_STATE}\n")
-                lines.append(f" store {self._type(file)} %v{file}{n}, ptr %{file}{n}\n")
-        return [*lines, f" br label %g{self.entry:x}\n"]
+                lines.append(f" store {ty} %p{self.pins[file, n]}, {self.place((file, n))}\n")
+            elif (file, n) in self.held:
+                lines.append(f" %v{file}{n} = load {ty}, ptr %e{file}{n}{_STATE}\n store {ty} %v{file}{n}, ptr %{file}{n}\n")
+        lines += self._check_pages()
+        lines.append(self._choose_entry("unreachable", {at: f"g{at:x}" for at in self.around.entries}))
+        if len(self.around.pages) > 1:
+            lines.append("elsewhere:\n")
+            lines.append(self._choose_entry("unreachable", {at: f"back{at:x}" for at in self.around.entries}))
+            lines += (f"back{at:x}:\n store i64 {self.pieces[at].stencil}, ptr %to\n br label %out\n" for at in self.around.entries)
+        return [*lines, "unreachable:\n unreachable\n"]
+
+    def _choose_entry(self, default: str, labels: Mapping[int, str]) -> str:
+        choices = " ".join(f"i64 {n}, label %{labels[at]}" for n, at in enumerate(self.around.entries))
+        return f" switch i64 %va, label %{default} [ {choices} ]\n"
+
+    def _check_pages(self) -> list[str]:
+        """Go to the stencil instead when a page is fetched from elsewhere than when the region was made. With only one page there is nothing
+        to look at: execution is in it already. Inside the region nothing changes a mapping: whatever does that is a way out."""
+        lines: list[str] = []
+        if len(self.around.pages) == 1:
+            return lines
+        for i, (page, where) in enumerate(self.around.pages):
+            entry = tlb_base(self.arch) + self.around.context * TLB_SIZE + (page >> PAGE_BITS) % TLB_ENTRIES * 32
+            at, there = integer(page, 64), integer(where, 64)
+            lines.append(f""" %ct{i} = getelementptr i8, ptr %env, i64 {entry + 16}
+ %ca{i} = getelementptr i8, ptr %env, i64 {entry + 24}
+ %cv{i} = load i64, ptr %ct{i}
+ %cd{i} = load i64, ptr %ca{i}
+ %ce{i} = icmp eq i64 %cv{i}, {at}
+ %cf{i} = icmp eq i64 %cd{i}, {integer(where - page & (1 << 64) - 1, 64)}
+ %cg{i} = and i1 %ce{i}, %cf{i}
+ br i1 %cg{i}, label %same{i}, label %ask{i}, !prof !9
+ask{i}:
+ %ci{i} = call i64 inttoptr (i64 {self.around.fetch_is} to ptr)(ptr %env, i64 {at}, i64 {there})
+ %cj{i} = icmp ne i64 %ci{i}, 0
+ br i1 %cj{i}, label %same{i}, label %elsewhere, !prof !9
+same{i}:
+""")
+        return lines
 
     def _leave(self) -> list[str]:
         lines = ["out:\n"]
-        for (file, n), written in self.registers.items():
-            if written and (file, n) not in self.pins:
-                lines.append(f" %x{file}{n} = load {self._type(file)}, ptr %{file}{n}\n")
-                lines.append(f" store {self._type(file)} %x{file}{n}, ptr %e{file}{n}{_STATE}\n")
-        for (file, n), i in self.pins.items():
-            lines.append(f" %q{i} = load {self._type(file)}, ptr %{file}{n}\n")
-        arguments = ", ".join(["ptr %tlb", "ptr %env", *(f"i{self.arch.word} %q{i}" for i in range(host.PINNED)), "i64 poison"])
+        pinned = [f"i{self.arch.word} %p{i}" for i in range(host.PINNED)]
+        for (file, n), written in self.used.items():
+            ty, i = self._type(file), self.pins.get((file, n))
+            if i is not None:
+                lines.append(f" %q{i} = load {ty}, {self.place((file, n))}\n")
+                pinned[i] = f"{ty} %q{i}"
+            elif written and (file, n) in self.held:
+                lines.append(f" %x{file}{n} = load {ty}, ptr %{file}{n}\n store {ty} %x{file}{n}, ptr %e{file}{n}{_STATE}\n")
+        arguments = ", ".join(["ptr %tlb", "ptr %env", *pinned, "i64 poison"])
         return [
             *lines, " %there = load i64, ptr %to\n", " %next = inttoptr i64 %there to ptr\n",
             f" musttail call preserve_nonecc void %next({arguments})\n", " ret void\n",
@@ -150,12 +251,11 @@ class _PieceLowering(Lowering):
                 file, n = self._number(*v.attr)
                 if n == self.layout.file(file).zero:
                     continue
-                self.region.use(file, n, v.op == "reg.set")
                 if ("r", file, n) not in self.current:
-                    self.current["r", file, n] = self(f"load i{self.layout.slots[file].width}, ptr %{file}{n}")
+                    self.current["r", file, n] = self(f"load i{self.layout.slots[file].width}, {self.region.place((file, n))}")
 
     def _number(self, file: str, which: str | int) -> tuple[str, int]:
-        return file, self.piece.registers[which] if isinstance(which, str) else which
+        return self.piece.number((file, which))
 
     def get_register(self, file: str, which: str | int) -> str:
         file, n = self._number(file, which)
@@ -197,7 +297,7 @@ class _PieceLowering(Lowering):
         written = {self._number(*v.attr) for v in self.block.code if v.op == "reg.set"}
         for file, n in sorted(written):
             if n != self.layout.file(file).zero:
-                self.line(f"store i{self.layout.slots[file].width} {self.current['r', file, n]}, ptr %{file}{n}")
+                self.line(f"store i{self.layout.slots[file].width} {self.current['r', file, n]}, {self.region.place((file, n))}")
 
     def _leave_to(self, address: int | str) -> None:
         self.line(f"store i64 {address}, ptr %to")
@@ -213,10 +313,15 @@ class _PieceLowering(Lowering):
             self._leave_at(target)
 
     def _leave_at(self, target: int) -> None:
-        known = self.region.known.get(target)
+        known = self.region.around.known.get(target)
         if known is None:
-            self.set_field("next_pc", integer(target, self.layout.word))
-        self._leave_to(self.region.dispatch if known is None else known)
+            self._dispatch(integer(target, self.layout.word))
+        else:
+            self._leave_to(known)
+
+    def _dispatch(self, target: str) -> None:
+        self.set_field("next_pc", target)
+        self._leave_to(self.region.around.dispatch)
 
     def _unless_attention(self, target: int) -> None:
         pointer = self.state_pointer(self.layout.slots["attention"].offset)
@@ -224,8 +329,7 @@ class _PieceLowering(Lowering):
         calm, on, off = self(f"icmp eq i16 {flags}, 0"), self.new_label(), self.new_label()
         self.branch(calm, on, off, True)
         self.start(off)
-        self.set_field("next_pc", integer(target, self.layout.word))
-        self._leave_to(self.region.dispatch)
+        self._dispatch(integer(target, self.layout.word))
         self.start(on)
 
     def fall_through(self) -> None:
@@ -245,8 +349,25 @@ class _PieceLowering(Lowering):
         if to is not None:
             self._go_to(to)
         else:
-            self.set_field("next_pc", where)
-            self._leave_to(self.region.dispatch)
+            self._go_to_one_of(self.region.around.jumps.get(self.piece.pc, ()), where)
+
+    def _go_to_one_of(self, targets: Sequence[int], where: str) -> None:
+        """Go on at a computed address, which may be one of some in the region."""
+        word = self.layout.word
+        ty, other = f"i{word}", self.new_label()
+        labels = {to: self.new_label() for to in targets}
+        if labels:  # rotated, so that targets of even addresses are near enough for a table
+            self.declare(f"declare {ty} @llvm.fshr.{ty}({ty}, {ty}, {ty})")
+            half = self(f"call {ty} @llvm.fshr.{ty}({ty} {where}, {ty} {where}, {ty} 1)")
+            choices = " ".join(f"{ty} {integer(_rotated(to, word), word)}, label %{label}" for to, label in labels.items())
+            self.line(f"switch {ty} {half}, label %{other} [ {choices} ]")
+        else:
+            self.line(f"br label %{other}")
+        for to, label in labels.items():
+            self.start(label)
+            self._go_to(to)
+        self.start(other)
+        self._dispatch(where)
 
     def static_target(self, target: Value) -> int | None:
         """Where a jump goes, if that is known."""
@@ -261,23 +382,79 @@ class _PieceLowering(Lowering):
 
     # --- memory -------------------------------------------------------------------------------------------------------------------
     def host_pointer(self, address: str, width: int, write: bool) -> str:
+        _, delta = self._look_up(address, width, write)
+        return self(f"inttoptr i64 {self(f'add i64 {delta}, {address}')} to ptr")
+
+    def _look_up(self, address: str, width: int, write: bool) -> tuple[str, str]:
+        """Find the page of an access in the translation cache, or leave: pointer to its entry, and host minus guest address."""
         index = self(f"and i64 {self(f'lshr i64 {address}, {PAGE_BITS - 5}')}, {(TLB_ENTRIES - 1) * 32}")
         entry = self(f"getelementptr i8, ptr %tlb, i64 {index}")
-        tag = self(f"load i64, ptr {self(f'getelementptr i8, ptr {entry}, i64 8') if write else entry}{_STATE}")
+        self.bail(self(f"icmp ne i64 {self._tag(entry, write)}, {self._page_of(address, width)}"))
+        return entry, self(f"load i64, ptr {self(f'getelementptr i8, ptr {entry}, i64 24')}{_STATE}")
+
+    def _tag(self, entry: str, write: bool) -> str:
+        return self(f"load i64, ptr {self(f'getelementptr i8, ptr {entry}, i64 8') if write else entry}{_STATE}")
+
+    def _page_of(self, address: str, width: int) -> str:
         last = address if width == 8 else self(f"add i64 {address}, {width // 8 - 1}")
-        page = self(f"and i64 {last}, {-(1 << PAGE_BITS)}")
-        self.bail(self(f"icmp ne i64 {tag}, {page}"))
-        delta = self(f"load i64, ptr {self(f'getelementptr i8, ptr {entry}, i64 24')}{_STATE}")
+        return self(f"and i64 {last}, {-(1 << PAGE_BITS)}")
+
+    def _pointer(self, v: Value, width: int) -> str:
+        """Pointer to the guest memory that `v` accesses, by way of the page that was found last if that is likely to be it."""
+        address, write = self._address(v.args[0]), v.op != "load"
+        base = _base_of(v.args[0])
+        register = None if base is None else self._number(*base.attr)
+        if register not in self.region.kept or width > 64:
+            return self.host_pointer(address, width, write)
+        assert register is not None
+        name = f"%{register[0]}{register[1]}"
+        far, join, kept = self.new_label(), self.new_label(), "" if len(self.region.pieces) <= _SMALL else "volatile"
+        distance = self(f"sub i64 {address}, {self(f'load {kept} i64, ptr {name}_page')}")
+        near = self(f"icmp ult i64 {distance}, {self(f'load {kept} i64, ptr {name}_inside')}")
+        self.branch(near, join, far, True)
+        self.start(far)
+        entry, delta = self._look_up(address, width, write)
+        self.line(f"store {kept} i64 {delta}, ptr {name}_delta")
+        page = self._page_of(address, width)
+        self.line(f"store {kept} i64 {page}, ptr {name}_page")
+        inside = str(_INSIDE)
+        if self.region.kept[register]:  # it must allow both kinds of access to serve for both
+            both = self(f"icmp eq i64 {self._tag(entry, not write)}, {page}")
+            inside = self(f"select i1 {both}, i64 {_INSIDE}, i64 0")
+        self.line(f"store {kept} i64 {inside}, ptr {name}_inside")
+        self.line(f"br label %{join}")
+        self.start(join)
+        delta = self(f"load {kept} i64, ptr {name}_delta")
         return self(f"inttoptr i64 {self(f'add i64 {delta}, {address}')} to ptr")
 
     def _op_load(self, v: Value) -> str:
-        p = self.host_pointer(self._address(v.args[0]), v.width, write=False)
-        return self(f"load volatile i{v.width}, ptr {p}, align 1{_GUEST}")
+        return self(f"load volatile i{v.width}, ptr {self._pointer(v, v.width)}, align 1{_GUEST}")
 
     def _op_store(self, v: Value) -> None:
-        address, x = v.args
-        p = self.host_pointer(self._address(address), x.width, write=True)
+        x = v.args[1]
+        p = self._pointer(v, x.width)
         self.line(f"store volatile i{x.width} {self.value(x)}, ptr {p}, align 1{_GUEST}")
+
+
+def _base_of(address: Value) -> Value | None:
+    """The register read that an address counts from, where it is one plus or minus a number."""
+    v = address
+    while v.op in ("add", "sub", "zext", "sext", "trunc"):
+        if len(v.args) == 2 and v.args[1].op not in ("const", "operand"):
+            return None
+        v = v.args[0]
+    return v if v.op == "reg.get" else None
+
+
+def _rotated(n: int, width: int) -> int:
+    """A number rotated right by one bit."""
+    return n >> 1 | (n & 1) << (width - 1)
+
+
+def _targets(piece: Piece, word: int) -> tuple[int, ...]:
+    """Where the jumps of an instruction go, as far as that is known."""
+    found = (static_target(piece, v.args[0], word) for v in piece.block.code if v.op == "jump")
+    return tuple(t for t in found if t is not None)
 
 
 def static_target(piece: Piece, target: Value, word: int) -> int | None:
@@ -289,16 +466,20 @@ def static_target(piece: Piece, target: Value, word: int) -> int | None:
     return None
 
 
+#: Passes of LLVM over a region, in order. The usual pipelines take five times as long and find no more: there is nothing to inline, and loops
+#: have too many ways out to be changed.
+_PASSES = ("sroa", "instruction_combine", "simplify_cfg", "new_gvn", "dead_code_elimination", "simplify_cfg")
+
+
 def compile_region(region: Region) -> bytes:
     """The object code of a region: function `region`."""
     from llvmlite import binding as llvm
 
     module = llvm.parse_assembly(region.text())
     machine = host.machine()
-    options = llvm.create_pipeline_tuning_options(speed_level=2)
-    options.loop_vectorization = options.slp_vectorization = False
-    options.loop_unrolling = False
-    builder = llvm.create_pass_builder(machine, options)
-    builder.getModulePassManager().run(module, builder)
+    passes = llvm.create_new_function_pass_manager()
+    for name in _PASSES:
+        getattr(passes, f"add_{name}_pass")()
+    passes.run(module.get_function("region"), llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=2)))
     code: bytes = machine.emit_object(module)
     return code

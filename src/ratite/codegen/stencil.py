@@ -17,6 +17,7 @@ from ratite.codegen import host_x86_64 as host
 from ratite.codegen import inspect_x86_64 as inspect
 from ratite.codegen.elfobj import Object, Reloc
 from ratite.codegen.floats import hostable
+from ratite.codegen.lanes import memory_type
 from ratite.codegen.lower import METADATA, Lowering
 from ratite.errors import DefinitionError
 from ratite.ir import ACCESSES, OPS, Block, Value
@@ -93,10 +94,10 @@ class Stencil(NamedTuple):
 class FormInfo(NamedTuple):
     """What the translator must know of a form before it can choose a stencil.
 
-    imms: for each immediate "plain", "shift" (amount), "address" (offset of a memory access), "unused", "wide" (only describes an exception),
-    "branch" or "pcrel". interpreted: it has no machine code. ends: execution never reaches the instruction after it directly. links: index
-    of the register operand that receives the address of the instruction after it, or -1. resumes: it ends in an exception, from which
-    execution may come back.
+    imms: for each immediate "plain", "sum" (it is only added to something), "address" (the same, and that is where memory is accessed), "shift"
+    (amount), "unused", "wide" (only describes an exception), "branch" or "pcrel". interpreted: it has no machine code. ends: execution never
+    reaches the instruction after it directly. links: index of the register operand that receives the address of the instruction after it, or -1.
+    resumes: it ends in an exception, from which execution may come back.
     """
 
     imms: tuple[str, ...]
@@ -137,6 +138,16 @@ def imm_class(kind: str, value: int) -> str:
     return "q"
 
 
+def of_either_sign(kind: str, cls: str, regs: tuple[int, ...]) -> str:
+    """The class of an immediate, in a form with such registers: what adds a number to a host register is the same for both signs."""
+    if kind in ("sum", "address") and ZERO not in regs:
+        if cls in ("p8", "n8"):
+            return "8"
+        if cls in ("p", "n") and MEMORY not in regs:
+            return "32"
+    return cls
+
+
 def _opposites(*firsts: int, bits: int) -> tuple[tuple[int, int], ...]:
     """Pairs of numbers that differ in every one of the lower bits."""
     return tuple((n, n ^ ((1 << bits) - 1)) for n in firsts)
@@ -146,6 +157,8 @@ def _opposites(*firsts: int, bits: int) -> tuple[tuple[int, int], ...]:
 #: is not the same in the whole class, so that nothing can be decided alike for both that is not so for all. The differences tell operands apart:
 #: they are unlike each other and unlike those of registers (120, 128, 136, ...).
 _SAMPLES: dict[str, tuple[tuple[int, int], ...]] = {
+    "8": tuple((n, ~n) for n in (48, 32, 16)),
+    "32": tuple((n, ~n) for n in (0x35A71340, 0x2C6390F0, 0x1B63E0F0)),
     "p8": _opposites(48, 32, 16, bits=7),
     "n8": _opposites(-48, -32, -17, bits=7),
     "s": _opposites(13, 14, 11, bits=5),
@@ -207,8 +220,10 @@ def _kind(block: Block, uses: list[tuple[Value, int]]) -> str:
             return "shift"
         if v.op == "trunc" and any(w.op in ("shl", "lshr", "ashr", "rotl", "rotr") and w.args[1] is v for w in block.code):
             return "shift"
+    if any(v.op != "add" for v, _ in uses):
+        return "plain"
     addresses = [a for v in block.code if v.op in ACCESSES for a in v.args[:1]]
-    return "address" if any(v is a for v, _ in uses for a in addresses) else "plain"
+    return "address" if any(v is a for v, _ in uses for a in addresses) else "sum"
 
 
 def _only_describes(block: Block, v: Value) -> bool:
@@ -217,10 +232,12 @@ def _only_describes(block: Block, v: Value) -> bool:
 
 
 class _How(NamedTuple):
-    """How a form is compiled: immediates as symbols that LLVM knows nothing of; pinned registers kept where they are over guest accesses."""
+    """How a form is compiled: immediates as symbols that LLVM knows nothing of; pinned registers kept where they are over guest accesses; with one
+    sample where that tells enough, or with two in any case."""
 
     opaque: bool = False
     precise: bool = False
+    twice: bool = False
 
 
 class StencilLowering(Lowering):
@@ -260,15 +277,19 @@ class StencilLowering(Lowering):
         if cls == ZERO:
             return "0"
         if cls == MEMORY:
-            return self(f"load i{self.layout.slots[file].width}, ptr {self.state_pointer(offset)}")
+            return self(f"load {memory_type(self.layout.slots[file].width)}, ptr {self.state_pointer(offset)}{self._aligned(file)}")
         return self.current["p", cls]
 
     def set_register(self, file: str, which: str | int, value: str) -> None:
         cls, offset = self._register(file, which)
         if cls == MEMORY:
-            self.line(f"store i{self.layout.slots[file].width} {value}, ptr {self.state_pointer(offset)}")
+            self.line(f"store {memory_type(self.layout.slots[file].width)} {value}, ptr {self.state_pointer(offset)}{self._aligned(file)}")
         elif cls != ZERO:
             self.current["p", cls] = value
+
+    def _aligned(self, file: str) -> str:
+        """Slots are aligned to eight bytes, and LLVM would take more for granted."""
+        return ", align 8" if self.layout.slots[file].width > 64 else ""
 
     def assigned(self, v: Value) -> Any:
         if v.op == "reg.set":
@@ -454,7 +475,7 @@ def compile_stencils(arch: Arch, jobs: Sequence[Job]) -> dict[Key, Stencil]:
     """Compile forms in one LLVM module. A form whose immediates can not be found in the code is compiled again with opaque ones, and one
     that changes registers before an access that may fault so that it does not."""
     done: dict[Key, Stencil] = {}
-    waiting = [(job, _How()) for job in jobs]
+    waiting = [(job, _How(opaque=_computes_with_operands(job.block))) for job in jobs]
     while waiting:
         again = []
         for (job, how), (stencil, wrong) in zip(waiting, _compile(arch, waiting), strict=True):
@@ -475,7 +496,7 @@ def _compile(arch: Arch, jobs: Sequence[tuple[Job, _How]]) -> list[tuple[Stencil
 
     texts, declarations = [header(arch.word)], set()
     for n, (job, how) in enumerate(jobs):
-        for sample in (0, 1) if _has_holes(job) else (0,):
+        for sample in (0, 1) if how.twice or _needs_two(job) else (0,):
             low = StencilLowering(job.block, arch, job.insn, job.key, sample, how)
             texts.append(low.text(f"s{n}_{sample}"))
             declarations |= low.declarations
@@ -487,8 +508,13 @@ def _compile(arch: Arch, jobs: Sequence[tuple[Job, _How]]) -> list[tuple[Stencil
         first = obj.functions[f"s{n}_0"]
         second = obj.functions.get(f"s{n}_1", first)
         code = obj.bytes_of(first)
-        holes = _find_holes(arch, job, code, obj.bytes_of(second), how.opaque)
-        wrong = [] if holes is not None else ["opaque"]
+        if how.twice or _needs_two(job):
+            holes, otherwise = _find_holes(arch, job, code, obj.bytes_of(second), how.opaque), "opaque"
+        else:
+            holes, otherwise = _register_holes(arch, job, code), "twice"
+        sampled = not how.opaque and any(c in _SAMPLES for c in job.key.imms)
+        alike = not sampled or _constants(obj, relocs[first.name]) == _constants(obj, relocs[second.name])
+        wrong = [] if holes is not None and alike else [otherwise if holes is None else "opaque"]
         if arch.user and _accesses(job.block) and not inspect.is_precise(code):
             wrong.append("precise")
         stencil = None if wrong or holes is None else _finish(obj, code, holes, relocs[first.name], job.key.regs)
@@ -496,17 +522,42 @@ def _compile(arch: Arch, jobs: Sequence[tuple[Job, _How]]) -> list[tuple[Stencil
     return results
 
 
+#: What may be done to an immediate alone without its samples deciding anything: the result is another number that differs as they do.
+_HARMLESS = frozenset(("zext", "sext", "trunc", "add"))
+
+
+def _computes_with_operands(block: Block) -> bool:
+    """Whether a text computes something from immediates and constants alone. LLVM would do that for the samples, and where both give the same, as
+    with `imm < 100`, nobody could see it."""
+    known = set[Value]()
+    for v in block.code:
+        if v.op == "operand" or (v.op in OPS and any(a in known for a in v.args) and all(a in known or a.op == "const" for a in v.args)):
+            known.add(v)
+            if v.op != "operand" and v.op not in _HARMLESS:
+                return True
+    return False
+
+
+def _constants(obj: Object, relocs: list[Reloc]) -> list[bytes]:
+    """Constants that the code refers to: an immediate that went into one of them is no hole, so they must not differ between samples."""
+    return [obj.element(r, r.type in host.RELATIVE) for r in relocs if r.section]
+
+
 def _accesses(block: Block) -> bool:
     """Whether a text accesses guest memory, which may fault in the middle of its code."""
     return any(v.op in ACCESSES for v in block.code)
 
 
-def _has_holes(job: Job) -> bool:
-    return MEMORY in job.key.regs or any(c in _SAMPLES for c in job.key.imms) or _jumps(job)
+def _needs_two(job: Job) -> bool:
+    """Whether holes can not be found with one sample. Where all of them are registers in memory they can, unless the text itself names some."""
+    named = any(v.op in ("reg.get", "reg.set") and isinstance(v.attr[1], int) for v in job.block.code)
+    return any(c in _SAMPLES for c in job.key.imms) or _jumps(job) or (named and MEMORY in job.key.regs)
 
 
 def _jumps(job: Job) -> bool:
-    return any(v.op == "jump" for v in job.block.code)
+    """Whether a text jumps through the jump cache."""
+    relative = "branch" in analyse(job.block, job.insn).imms
+    return not relative and any(v.op == "jump" and v.args[0].op != "npc" for v in job.block.code)
 
 
 def _candidates(arch: Arch, job: Job, opaque: bool) -> list[tuple[int, int, int, int]]:
@@ -517,7 +568,7 @@ def _candidates(arch: Arch, job: Job, opaque: bool) -> list[tuple[int, int, int,
         if cls == MEMORY:
             slot = arch.layout.slots[r.file]
             first, second = _register_samples(n)
-            found.append((n, slot.offset + slot.stride * first, slot.offset + slot.stride * second, 16))
+            found.append((n, slot.offset + slot.stride * first, slot.offset + slot.stride * second, max(16, slot.width // 8)))
     if not opaque:
         for n, imm_cls in enumerate(job.key.imms):
             if imm_cls in _SAMPLES:
@@ -525,6 +576,21 @@ def _candidates(arch: Arch, job: Job, opaque: bool) -> list[tuple[int, int, int,
     if _jumps(job):
         found.append((-1, *_JUMP_SAMPLES, 16))
     return found
+
+
+def _register_holes(arch: Arch, job: Job, code: bytes) -> list[Hole] | None:
+    """The holes of a form that has none but registers in memory: every access to one is by its distance from the state pointer, which no other
+    part of the state has. None where the code is more than is understood here."""
+    candidates = [c for c in _candidates(arch, job, True) if c[0] >= 0]
+    accesses = inspect.state_accesses(code) if candidates else []
+    if accesses is None:
+        return None
+    holes = []
+    for distance, offset, size in accesses:
+        operand = next((n for n, first, _, margin in candidates if first <= distance < first + margin), None)
+        if operand is not None:
+            holes.append(Hole(operand, offset, size, distance - next(c[1] for c in candidates if c[0] == operand)))
+    return holes
 
 
 def _find_holes(arch: Arch, job: Job, a: bytes, b: bytes, opaque: bool) -> list[Hole] | None:

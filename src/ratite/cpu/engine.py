@@ -81,11 +81,12 @@ def _thunk(address: int) -> bytes:
 
 @dataclass(frozen=True)
 class Tuning:
-    """How an engine works. region: hot loops are compiled as a whole. cache: stencils and translations are kept on disk. perf: code memory is one
-    anonymous mapping, because Linux perf looks nowhere else for code that has no file.
+    """How an engine works. region: what is compiled as a whole ("off": nothing, "on": hot loops, "always": whatever is executed, at once).
+    cache: stencils and translations are kept on disk. perf: code memory is one anonymous mapping, because Linux perf looks nowhere else for code
+    that has no file.
     """
 
-    region: bool = False
+    region: str = "off"
     cache: bool = True
     perf: bool = False
 
@@ -128,9 +129,6 @@ class Engine:
         self._enter_published = self.function("enter_published", None, *[ctypes.c_void_p] * 6)
         self.store = PageStore(self)
         self.regions: Regions | None = None
-        if tuning.region and user is None:
-            self.regions = Regions(self)
-            self.regions.start()
         self.pages: dict[PageKey, CodePage] = {}
         self.by_host: dict[int, set[PageKey]] = {}
         self._flags: dict[int, HostBuffer] = {}
@@ -148,6 +146,10 @@ class Engine:
             space.on_change(self._map_changed)
             space.on_ram_write(self._dma_wrote, self._holds_code)
             self._map_changed()
+            if tuning.region != "off":
+                self.regions = Regions(self, always=tuning.region == "always")
+                if tuning.region == "on":
+                    self.regions.start()
 
     def _load_runtime(self) -> dict[str, int]:
         memset = ctypes.cast(ctypes.memset, ctypes.c_void_p).value or 0
@@ -287,6 +289,8 @@ class Engine:
                 self.translator.translate(page, offset)
                 page = self.pages[key]  # another one, if code memory was full
             self.publish(page, offset)
+            if self.regions is not None and self.regions.always:
+                self.regions.compile_now(key, offset)
             return True
 
     def publish(self, page: CodePage, offset: int) -> None:
@@ -380,6 +384,8 @@ class Engine:
             at = _slot(pc, tag)
             if _ENTRY.unpack_from(self.entry_table.view, at)[:2] == (pc, tag):
                 self._write_entry(self.entry_table.address + at, 1, 0, 0)
+        if self.regions is not None:
+            self.regions.withdraw(page.key)
 
     def invalidate(self, start: int, size: int) -> None:
         """Forget the translations of guest addresses (user mode)."""
@@ -426,6 +432,8 @@ class Engine:
             self.pages.clear()
             self.by_host.clear()
             self.entry_table.clear()
+            if self.regions is not None:
+                self.regions.clear()
             for _, _, _, flags in self._rows:
                 flags[:] = bytes(len(flags))
             self._flush_vcpus()

@@ -38,6 +38,7 @@ from ratite.codegen.stencil import (
     analyse,
     block_of,
     imm_class,
+    of_either_sign,
 )
 from ratite.isa.dsl import Insn
 
@@ -188,6 +189,7 @@ class Memo:
         """What entries with these registers and classes of immediates have in common; raises Missing."""
         form, info = recipe.form, recipe.info
         regs = tuple([of[n] for of, n in zip(recipe.classes, numbers, strict=True)])
+        kinds = tuple([of_either_sign(kind, cls, regs) for kind, cls in zip(info.imms, kinds, strict=True)])
         stencil = self.engine.library.find(form, regs, kinds)
         if stencil is None:
             if recipe.block is None:

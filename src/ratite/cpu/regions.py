@@ -2,7 +2,12 @@
 
 A thread asks, at short intervals, every running vCPU where it is. The answer is the target of a backward or computed jump, because there machine
 code looks whether it is wanted; so the places found are heads of loops and functions, and code need not count anything. One that is found often
-is compiled with what can be reached from it in its page; then the jumps back to it are made to lead into the region.
+is compiled with what can be reached from it and leads back to it, through other pages and called functions too; then the jumps back to it are
+made to lead into the region.
+
+A region is entered only while the pages of its code are mapped as they were when it was made: that of its head is where execution is, and it
+looks for the others itself. It goes when one of its pages does. What it has in hand of the translation cache (pages that it found before) it
+forgets with every way out; so whoever empties the caches of another vCPU has to make it leave, which `Vcpu.flush` does.
 """
 
 from __future__ import annotations
@@ -10,13 +15,15 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections import Counter
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
 
 from ratite import log
+from ratite.bits import mask
+from ratite.codegen import host_x86_64 as host
 from ratite.codegen.elfobj import Object
-from ratite.codegen.regions import Piece, Region, compile_region, is_opaque
+from ratite.codegen.regions import Piece, Region, Surroundings, compile_region, is_opaque
 from ratite.codegen.stencil import TAKEN, block_of
 from ratite.cpu.codepage import PAGE, CodePage, PageKey, RegionUnit
 from ratite.cpu.memo import ENDS, RETURNS, Entry, Missing
@@ -24,42 +31,46 @@ from ratite.cpu.memo import ENDS, RETURNS, Entry, Missing
 if TYPE_CHECKING:
     from ratite.cpu.engine import Engine
 
-#: Seconds between two questions.
-INTERVAL = 0.001
-#: How often a place has to be found.
+#: Seconds between two questions, and by how much the intervals grow while the answers are nothing new.
+INTERVAL, _LONGEST_INTERVAL = 0.001, 8
+#: How often a place has to be found; twice as often for each time that code of its page was compiled in vain.
 HOT = 4
+#: How often a place has to be found that is inside a region already.
+_HOT_INSIDE = 32
 #: Most instructions of a region, and fewest that are worth it.
 LARGEST, SMALLEST = 300, 3
-#: Most instructions that are looked at for it.
-_FARTHEST = 1000
+#: Most instructions that are looked at for it, most pages that it lies in, and how deep calls are followed.
+_FARTHEST, _PAGES, _DEEPEST = 1000, 8, 3
+#: How far from a computed jump the targets of its table are looked for, and how many there may be.
+_TABLE, _CASES = 1024, 40
+#: Most places at which a region can be entered.
+_ENTRIES = 48
+#: The part of code memory that regions may fill.
+_MEMORY_SHARE = 1 / 4
+#: Compiling may take this part of the time, and so many seconds before that counts.
+_TIME_SHARE, _GRACE = 0.2, 1.0
+
+
+class _Part(NamedTuple):
+    """An instruction: its page, what the translator knows of it, its word, and the host address of its stencil."""
+
+    page: CodePage
+    entry: Entry
+    word: int
+    stencil: int
 
 
 @dataclass
 class _Chosen:
-    """The instructions of a region: (offset, entry, word, address of the stencil), the head first."""
+    """The instructions of a region by guest address, the head first; where it can be entered, the head first; where computed jumps go; the
+    pages that it lies in."""
 
-    page: CodePage
     head: int
-    parts: list[tuple[int, Entry, int, int]]
-
-
-def _loop(head: int, ways: dict[int, list[int]]) -> list[int]:
-    """The offsets from which `head` can be reached, nearest first and at most LARGEST, beginning with itself; none if it is in no loop."""
-    sources: dict[int, list[int]] = {}
-    for at, targets in ways.items():
-        for to in targets:
-            sources.setdefault(to, []).append(at)
-    found, waiting = [head], list(sources.get(head, ()))
-    if not waiting:
-        return []
-    seen = {head}
-    while waiting and len(found) < LARGEST:
-        at = waiting.pop(0)
-        if at not in seen:
-            seen.add(at)
-            found.append(at)
-            waiting += sources.get(at, ())
-    return found
+    parts: dict[int, _Part]
+    entries: list[int]
+    jumps: dict[int, list[int]]
+    pages: list[CodePage]
+    known: dict[int, int]
 
 
 @dataclass
@@ -69,17 +80,191 @@ class _Ready:
     seconds: float
 
 
-class Regions:
-    """The regions of one engine."""
+@dataclass
+class _Placed:
+    """A region that execution goes through: on which pages it depends, which instructions it has, where it is entered (page, offset, host
+    address) and by which jumps (page, host address of the displacement)."""
+
+    keys: list[PageKey]
+    inside: set[int]
+    entries: list[tuple[CodePage, int, int]] = field(default_factory=list)
+    sites: list[tuple[CodePage, int]] = field(default_factory=list)
+
+
+class _Links:
+    """Tells returns from jumps through tables: they go through a register in which calls keep return addresses."""
+
+    #: From how many calls one learns that.
+    _CALLS = 32
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._registers: set[tuple[str, int]] = set()
+        self._learnt = 0
+
+    def learn(self, call: _Part) -> None:
+        """See where a call keeps the address to return to."""
+        if self._learnt < self._CALLS:
+            self._learnt += 1
+            piece = _piece(self._engine, 0, call)
+            self._registers |= {piece.number(v.attr) for v in piece.block.code if v.op == "reg.set" and v.args[0].op == "npc"}
+
+    def returns(self, jump: _Part) -> bool:
+        """Whether a computed jump probably ends a function."""
+        piece = _piece(self._engine, 0, jump)
+        through = {piece.number(v.attr) for v in piece.block.code if v.op == "reg.get"}
+        return bool(through & self._registers)
+
+
+class _Explorer:
+    """Follows translated code from a place, across pages and into functions. The engine's lock is held."""
+
+    def __init__(self, engine: Engine, page: CodePage, links: _Links) -> None:
+        self._engine, self._context, self._links = engine, page.key[2], links
+        self._mask = mask(engine.arch.word)
+        self.pages: dict[int, CodePage | None] = {page.base: page}
+        self.parts: dict[int, _Part] = {}
+        self.ways: dict[int, list[int]] = {}
+        self.jumps: dict[int, list[int]] = {}
+        self._returns: dict[CodePage, set[int]] = {}
+
+    def explore(self, head: int, most: int) -> None:
+        """Find the instructions that can be reached, nearest first, and where each leads. A call leads to its function and, through code that may
+        or may not be in the region, to where it returns. The end of a function leads to where those calls return by which it was found."""
+        waiting: deque[tuple[int, int, int | None]] = deque([(head, 0, None)])
+        returns: dict[int | None, list[int]] = {None: []}
+        while waiting and len(self.parts) < most:
+            at, depth, function = waiting.popleft()
+            if at in self.parts or (part := self._part(at)) is None:
+                continue
+            self.parts[at] = part
+            _, _, length, branch, flow = part.entry
+            following = at + length & self._mask
+            ways = self.ways[at] = [following] if flow != ENDS else []
+            if branch is not None:
+                to = at + branch & self._mask
+                if flow != RETURNS:
+                    ways.append(to)
+                elif depth < _DEEPEST and self._part(to) is not None:
+                    self._links.learn(part)
+                    ways.insert(0, to)
+                    returns.setdefault(to, []).append(following)
+                    waiting += (to, depth + 1, to), (following, depth, function)
+                    continue
+            elif flow == ENDS:
+                table = self._table(at, part)
+                self.ways[at] = self.jumps[at] = returns[function] if table is None else table
+                ways = table or []
+            waiting += ((way, depth, function) for way in ways)
+
+    def _table(self, at: int, part: _Part) -> list[int] | None:
+        """Where a computed jump may go if it is one through a table: to places near it that have been jumped to. None if it returns."""
+        behind_calls = self._behind_calls(part.page)
+        if self._links.returns(part):
+            return None
+        published = [part.page.base + offset for offset in part.page.published]
+        near = [to for to in published if abs(to - at) <= _TABLE and to not in behind_calls]
+        return sorted(near, key=lambda to: abs(to - at))[:_CASES]
+
+    def _behind_calls(self, page: CodePage) -> set[int]:
+        """Where calls of a page return to."""
+        if page not in self._returns:
+            found = self._returns[page] = set()
+            for offset, _ in page.entries.items():
+                part = self._part(page.base + offset)
+                if part is not None and part.entry[4] == RETURNS:
+                    found.add(page.base + offset + part.entry[2])
+                    if part.entry[3] is not None:
+                        self._links.learn(part)
+        return self._returns[page]
+
+    def _part(self, at: int) -> _Part | None:
+        """What the translator knows of the instruction at an address; None where it has not been translated or reaches into the next page."""
+        page = self._page(at & -PAGE)
+        stencil = None if page is None else page.entries.get(at & (PAGE - 1))
+        if page is None or stencil is None:
+            return None
+        engine, i = self._engine, (at & (PAGE - 1)) >> 1
+        memo, word = engine.translator.memos[self._context], page.data[i]
+        try:
+            if engine.arch.long[word] == 1:
+                return _Part(page, memo.short.get(word) or memo.make(word, 2), word, stencil)
+            if i + 1 >= page.limit:
+                return None
+            word |= page.data[i + 1] << 16
+            return _Part(page, memo.long.get(word) or memo.make(word, 4), word, stencil)
+        except Missing:
+            return None
+
+    def _page(self, base: int) -> CodePage | None:
+        """The translated page at a guest address."""
+        if base not in self.pages:
+            self.pages[base] = self._find(base) if len(self.pages) < _PAGES else None
+        return self.pages[base]
+
+    def _find(self, base: int) -> CodePage | None:
+        """The page at an address as a vCPU has it mapped now, or else as one had; a region finds out when it is entered."""
+        engine = self._engine
+        for vcpu in engine.vcpus:
+            host = vcpu.fetched_from(base, self._context)
+            if host is not None:
+                return engine.pages.get((host, base, self._context))
+        return next((p for k, p in reversed(engine.pages.items()) if k[1] == base and k[2] == self._context), None)
+
+
+def _reached(begin: int, ways: dict[int, list[int]], most: int) -> list[int]:
+    """What can be reached from a place, nearest first, beginning with itself."""
+    found, waiting = {begin: None}, deque([begin])
+    while waiting:
+        for to in ways.get(waiting.popleft(), ()):
+            if to not in found and len(found) < most:
+                found[to] = None
+                waiting.append(to)
+    return list(found)
+
+
+def _loop(head: int, ways: dict[int, list[int]]) -> list[int]:
+    """The places from which `head` can be reached, nearest first and at most LARGEST, beginning with itself; none if it is in no loop."""
+    sources: dict[int, list[int]] = {}
+    for at, targets in ways.items():
+        for to in targets:
+            sources.setdefault(to, []).append(at)
+    found = set(_reached(head, sources, LARGEST))
+    inside = {at: [to for to in targets if to in found] for at, targets in ways.items() if at in found}
+    if not any(head in targets for targets in inside.values()):
+        return []
+    return _reached(head, inside, LARGEST)
+
+
+def _entries(head: int, parts: dict[int, _Part]) -> list[int]:
+    """Where a region is entered: its head, where loops begin, and where jumps through tables go."""
+    found = {head: None}
+    for at, part in parts.items():
+        branch = part.entry[3]
+        if branch is not None and branch <= 0 and at + branch in parts:
+            found[at + branch] = None
+    for at, part in parts.items():
+        if at & (PAGE - 1) in part.page.published:
+            found[at] = None
+    return list(found)[:_ENTRIES]
+
+
+class Regions:
+    """The regions of one engine. always: compile whatever is executed, at once and loop or not; for tests."""
+
+    def __init__(self, engine: Engine, always: bool = False) -> None:
+        self._engine, self.always = engine, always
         self._found: Counter[tuple[PageKey, int]] = Counter()
         self._tried: set[tuple[PageKey, int]] = set()
-        self._asked: list[tuple[PageKey, int]] = []
-        self._ready: list[_Ready] = []
+        self._asked: deque[tuple[PageKey, int]] = deque()
+        self._ready: deque[_Ready] = deque()
+        self._placed: dict[PageKey, list[_Placed]] = {}
+        self._links = _Links(engine)
+        self._vain: Counter[PageKey] = Counter()
         self._closing = threading.Event()
         self._worker: threading.Thread | None = None
+        self._begin = time.monotonic()
+        self._dull = 0
         self.compiled = self.instructions = self.bytes = 0
         self.seconds = 0.0
 
@@ -106,132 +291,190 @@ class Regions:
         if self._ready:
             self._install()
         if place in self._tried:
+            self._dull = min(self._dull + 1, 16 * _LONGEST_INTERVAL)
             return
+        self._dull = max(self._dull - 64, 0)
         self._found[place] += 1
-        if self._found[place] >= HOT:
+        if self._found[place] >= self._threshold(key, offset):
             self._tried.add(place)
             self._asked.append(place)
 
+    def _threshold(self, key: PageKey, offset: int) -> int:
+        page = self._engine.pages.get(key)
+        if page is not None and offset in page.regions:
+            return 1 << 30
+        if any(key[1] + offset in placed.inside for placed in list(self._placed.get(key, ()))):
+            return _HOT_INSIDE
+        return HOT << min(self._vain[key], 16)
+
     def _install(self) -> None:
         engine = self._engine
-        with engine.lock:
+        with engine.exclusive:
             while self._ready:
-                ready = self._ready.pop()
-                page = ready.chosen.page
-                if engine.pages.get(page.key) is not page:
-                    continue  # it has changed meanwhile
+                ready = self._ready.popleft()
+                if any(engine.pages.get(page.key) is not page for page in ready.chosen.pages):
+                    continue  # one has changed meanwhile
                 try:
                     compiled = Object(ready.code)
                     address = engine.memory.load(compiled, {})["region"]
-                except (MemoryError, KeyError):
+                    stubs = engine.memory.put(bytes(host.ENTRY_SIZE * len(ready.chosen.entries)))
+                except MemoryError:
                     continue
-                engine.translator.register(RegionUnit(page, ready.chosen.head, address, compiled.functions["region"].size))
-                self._enter(ready, address)
+                head = ready.chosen.head
+                unit = RegionUnit(ready.chosen.parts[head].page, head & (PAGE - 1), address, compiled.functions["region"].size)
+                engine.translator.register(unit)
+                for n in range(len(ready.chosen.entries)):
+                    at = stubs + n * host.ENTRY_SIZE
+                    engine.memory.patch(at, host.enter_region(n, at, address))
+                self._enter(ready, stubs)
 
-    def _enter(self, ready: _Ready, address: int) -> None:
-        """Let execution go through a region: from now on its head is there."""
-        engine, chosen = self._engine, ready.chosen
-        page, head = chosen.page, chosen.head
-        page.regions[head] = address
-        for at, entry, _, stencil in chosen.parts:
-            if entry[3] is not None and at + entry[3] == head:
-                for kind, offset, _ in entry[1] or ():
-                    if kind == TAKEN:
-                        page.detours[stencil + offset] = engine.memory.read(stencil + offset, 4)
-                        engine.link(stencil + offset, address)
-        engine.publish(page, head)
-        for vcpu in engine.vcpus:
-            vcpu.flush()
+    def _enter(self, ready: _Ready, stubs: int) -> None:
+        """Let execution go through a region: from now on the places where it can be entered are there, unless there is another region."""
+        chosen = ready.chosen
+        placed = _Placed([p.key for p in chosen.pages], set(chosen.parts))
+        for n, at in enumerate(chosen.entries):
+            page, offset = chosen.parts[at].page, at & (PAGE - 1)
+            if offset not in page.regions:
+                page.regions[offset] = stubs + n * host.ENTRY_SIZE
+                placed.entries.append((page, offset, page.regions[offset]))
+                self._lead(page, offset, page.entries[offset], page.regions[offset])
+        for at, part in chosen.parts.items():
+            self._detour(placed, at, part)
+        for key in placed.keys:
+            self._placed.setdefault(key, []).append(placed)
         self.compiled += 1
         self.instructions += len(chosen.parts)
         self.bytes += len(ready.code)
         self.seconds += ready.seconds
         if log.enabled("region"):
-            text = f"region at {page.base + head:#x}: {len(chosen.parts)} instructions, {len(ready.code)} bytes, {1000 * ready.seconds:.0f} ms"
-            log.write("region", text + "\n")
+            text = f"region at {chosen.head:#x}: {len(chosen.parts)} instructions in {len(chosen.pages)} pages, {len(chosen.entries)} entries"
+            log.write("region", f"{text}, {len(ready.code)} bytes, {1000 * ready.seconds:.0f} ms\n")
+
+    def _lead(self, page: CodePage, offset: int, before: int, after: int) -> None:
+        """Let jumps to a place that go through tables lead to another host address."""
+        if offset in page.published:
+            self._engine.publish(page, offset)
+            for vcpu in self._engine.vcpus:
+                vcpu.redirect(page.base + offset, page.key[2], before, after)
+
+    def _detour(self, placed: _Placed, at: int, part: _Part) -> None:
+        """Let the stencil of a jump back to an entry in its own page lead there."""
+        page, branch = part.page, part.entry[3]
+        if branch is None or branch > 0:
+            return
+        target = (at & (PAGE - 1)) + branch
+        address = next((where for of, offset, where in placed.entries if of is page and offset == target), None)
+        if address is None:
+            return
+        for kind, place, _ in part.entry[1] or ():
+            site = part.stencil + place
+            if kind == TAKEN and site not in page.detours:
+                placed.sites.append((page, site))
+                page.detours[site] = self._engine.memory.read(site, 4)
+                self._engine.link(site, address)
+
+    def withdraw(self, key: PageKey) -> None:
+        """A page is no longer valid: let execution go through stencils again where regions depend on it. The engine's lock is held, and the
+        jump caches will be emptied."""
+        for placed in self._placed.pop(key, ()):
+            self._vain[key] += 1
+            for other in placed.keys:
+                if other in self._placed:
+                    self._placed[other].remove(placed)
+            for page, site in placed.sites:
+                if self._engine.pages.get(page.key) is page:
+                    self._engine.memory.patch(site, page.detours.pop(site))
+            for page, offset, _ in placed.entries:
+                self._tried.discard((page.key, offset))
+                self._found.pop((page.key, offset), None)
+                if self._engine.pages.get(page.key) is page:
+                    del page.regions[offset]
+                    if offset in page.published:
+                        self._engine.publish(page, offset)
+
+    def clear(self) -> None:
+        """All code is gone. The engine's lock is held."""
+        self._placed.clear()
+        self._tried.clear()
+        self._found.clear()
+        self._ready.clear()
+        self.bytes = 0
 
     def compile_now(self, key: PageKey, offset: int) -> bool:
-        """Make a region at an offset of a page at once; whether there is a loop. For tests, with no thread of its own running."""
-        self._tried.add((key, offset))
-        self._build((key, offset))
+        """Make a region at an offset of a page at once; whether there is one. For tests, with no thread of its own running."""
+        place = key, offset
+        if self.always and place in self._tried:
+            return False
+        self._tried.add(place)
+        self._build(place)
         made = bool(self._ready)
         self._install()
         return made
 
     # --- on the thread of its own ---------------------------------------------------------------------------------------------------------
     def _work(self) -> None:
-        while not self._closing.wait(INTERVAL):
+        while not self._closing.wait(INTERVAL if self._ready else INTERVAL * (1 + self._dull // 16)):
             for vcpu in list(self._engine.vcpus):
-                if vcpu.native and not vcpu.sampled:
-                    vcpu.sampled = True
-                    vcpu.kick()
-            while self._asked and not self._closing.is_set():
-                self._build(self._asked.pop(0))
+                vcpu.ask()
+            while self._asked and not self._closing.is_set() and self._may_compile():
+                place = self._asked.popleft()
+                if self._found[place] < self._threshold(*place):  # a region has come to it since
+                    self._tried.discard(place)
+                else:
+                    self._build(place)
+
+    def _may_compile(self) -> bool:
+        """Whether limits of time and memory allow another region now."""
+        if self.bytes > self._engine.memory.size * _MEMORY_SHARE:
+            self._asked.clear()
+            return False
+        return self.seconds < _GRACE + _TIME_SHARE * (time.monotonic() - self._begin)
 
     def _build(self, place: tuple[PageKey, int]) -> None:
-        begin = time.monotonic()
+        begin = time.thread_time()
         chosen = self._choose(*place)
         if chosen is None:
             return
-        pieces = [self._piece(chosen, part) for part in chosen.parts]
-        if sum(not is_opaque(p.block) for p in pieces) < SMALLEST:
+        engine, context = self._engine, place[0][2]
+        pieces = [_piece(engine, at, part) for at, part in chosen.parts.items()]
+        if sum(not is_opaque(p.block) for p in pieces) < (1 if self.always else SMALLEST):
             return
-        base = chosen.page.base
-        known = {base + at: address for at, address in list(chosen.page.entries.items())}
-        region = Region(self._engine.arch, pieces, known, self._engine.symbols["dispatch"])
-        code = compile_region(region)
-        self._ready.append(_Ready(chosen, code, time.monotonic() - begin))
+        pages = [(page.base, page.key[0]) for page in chosen.pages]
+        around = Surroundings(
+            chosen.known, chosen.entries, chosen.jumps, pages, context, engine.symbols["dispatch"], engine.symbols["fetch_is"]
+        )
+        code = compile_region(Region(engine.arch, pieces, around))
+        self._ready.append(_Ready(chosen, code, time.thread_time() - begin))
 
-    def _choose(self, key: PageKey, head: int) -> _Chosen | None:
-        """The loop at `head`: what can be reached from there in its page, has been translated, and leads back."""
+    def _choose(self, key: PageKey, offset: int) -> _Chosen | None:
+        """The loop at an offset of a page: what can be reached from there, has been translated, and leads back."""
         engine = self._engine
         with engine.lock:
             page = engine.pages.get(key)
-            if page is None or head not in page.entries:
+            if page is None or offset not in page.entries:
                 return None
-            parts: dict[int, tuple[int, Entry, int, int]] = {}
-            ways: dict[int, list[int]] = {}
-            waiting = [head]
-            while waiting and len(parts) < _FARTHEST:
-                at = waiting.pop(0)
-                if at in parts or at not in page.entries:
-                    continue
-                found = self._entry(page, at)
-                if found is None:
-                    continue
-                entry, word = found
-                parts[at] = at, entry, word, page.entries[at]
-                ways[at] = []
-                if entry[4] not in (ENDS, RETURNS):
-                    ways[at].append(at + entry[2])
-                if entry[3] is not None and 0 <= at + entry[3] < PAGE:
-                    ways[at].append(at + entry[3])
-                waiting += ways[at]
-        loop = _loop(head, ways)
-        return _Chosen(page, head, [parts[at] for at in loop]) if len(loop) >= SMALLEST else None
-
-    def _entry(self, page: CodePage, at: int) -> tuple[Entry, int] | None:
-        """What the translator knows of the instruction at an offset, and its word; None where it reaches into the next page."""
-        engine = self._engine
-        memo = engine.translator.memos[page.key[2]]
-        first = page.data[at >> 1]
-        try:
-            if engine.arch.long[first] == 1:
-                return memo.short.get(first) or memo.make(first, 2), first
-            if (at >> 1) + 1 >= page.limit:
+            head = page.base + offset
+            explorer = _Explorer(engine, page, self._links)
+            explorer.explore(head, SMALLEST * 10 if self.always else _FARTHEST)
+            parts = explorer.parts
+            loop = list(parts) if self.always else [at for at in _loop(head, explorer.ways) if at in parts]
+            if len(loop) < (1 if self.always else SMALLEST):
                 return None
-            word = first | page.data[(at >> 1) + 1] << 16
-            return memo.long.get(word) or memo.make(word, 4), word
-        except Missing:
-            return None
+            pages = list({id(parts[at].page): parts[at].page for at in loop}.values())
+            known = {} if self.always else {p.base + at: where for p in pages for at, where in p.entries.items()}
+            chosen = {at: parts[at] for at in loop}
+            jumps = {at: [to for to in targets if to in chosen] for at, targets in explorer.jumps.items() if at in chosen}
+            return _Chosen(head, chosen, _entries(head, chosen), jumps, pages, known)
 
-    def _piece(self, chosen: _Chosen, part: tuple[int, Entry, int, int]) -> Piece:
-        at, entry, word, stencil = part
-        arch = self._engine.arch
-        insn = arch.decoder.decode(word, entry[2]) or arch.illegal
-        static_of, reg_of, imm_of = insn.getters
-        memo = self._engine.translator.memos[chosen.page.key[2]]
-        block = block_of(insn, arch, memo.form_of(insn, tuple(int(g(word)) for g in static_of)))
-        registers = {r.name: int(g(word)) for r, g in zip(insn.text.fmt.regs, reg_of, strict=True)}
-        immediates = {m.name: int(g(word)) for m, g in zip(insn.text.fmt.imms, imm_of, strict=True)}
-        return Piece(chosen.page.base + at, entry[2], insn, block, registers, immediates, stencil)
+
+def _piece(engine: Engine, at: int, part: _Part) -> Piece:
+    """An instruction with its text and operands."""
+    page, entry, word, stencil = part
+    arch = engine.arch
+    insn = arch.decoder.decode(word, entry[2]) or arch.illegal
+    static_of, reg_of, imm_of = insn.getters
+    memo = engine.translator.memos[page.key[2]]
+    block = block_of(insn, arch, memo.form_of(insn, tuple(int(g(word)) for g in static_of)))
+    registers = {r.name: int(g(word)) for r, g in zip(insn.text.fmt.regs, reg_of, strict=True)}
+    immediates = {m.name: int(g(word)) for m, g in zip(insn.text.fmt.imms, imm_of, strict=True)}
+    return Piece(at, entry[2], insn, block, registers, immediates, stencil)

@@ -25,6 +25,7 @@ class Processor:
 
     def __init__(self, vcpu: Vcpu, lock: AbstractContextManager[Any]) -> None:
         self.vcpu, self.lock = vcpu, lock
+        vcpu.owner = self
         self.stopped = self.waiting = False
         self.scheduler: Scheduler | None = None
         self.single_step = False

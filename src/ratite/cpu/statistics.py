@@ -103,6 +103,7 @@ ENGINE: Sequence[Statistic[Engine]] = (
     Statistic("code-size", "code memory that there is", INSTANT, BYTES, _at("memory.size")),
     Statistic("code-flushes", "code memory was full, and everything was forgotten", CUMULATIVE, COUNT, _at("code_flushes")),
     Statistic("invalidations", "translations forgotten because guest code changed or went", CUMULATIVE, COUNT, _at("invalidations")),
+    Statistic("exclusive-sections", "all processors were kept out of native code for a moment", CUMULATIVE, COUNT, _at("exclusive.sections")),
     Statistic("regions", "hot loops compiled as a whole", CUMULATIVE, COUNT, _regions("compiled")),
     Statistic("region-instructions", "guest instructions in them", CUMULATIVE, COUNT, _regions("instructions")),
     Statistic("region-bytes", "their machine code", CUMULATIVE, BYTES, _regions("bytes")),
@@ -128,6 +129,7 @@ _CAUSES = {
     "STRADDLE": "an instruction across pages whose second page changed",
     "MISS": "translation-cache misses that are logged",
     "POLL": "interrupts that are logged",
+    "DEVICE": "accesses to devices",
 }
 
 

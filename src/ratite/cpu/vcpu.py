@@ -15,7 +15,7 @@ from ratite.codegen.host_x86_64 import MXCSR
 from ratite.codegen.lower import RESERVATION_BITS, RESERVATIONS
 from ratite.codegen.reference import Evaluator, GuestTrap, Leave, Move, evaluator, move_of
 from ratite.codegen.runtime import JUMP_PAGES, state_size, tlb_base
-from ratite.codegen.stencil import JUMP_BASE, TLB_ENTRIES, TLB_SIZE, Form, block_of
+from ratite.codegen.stencil import JUMP_BASE, JUMP_ENTRIES, JUMP_SIZE, TLB_ENTRIES, TLB_SIZE, Form, block_of
 from ratite.cpu.codepage import PAGE
 from ratite.cpu.engine import Engine
 from ratite.cpu.hostmem import HostBuffer
@@ -47,20 +47,26 @@ class Event:
 class _File:
     """`state.x[5]`: one register file."""
 
-    __slots__ = ("_count", "_first", "_mask", "_words")
+    __slots__ = ("_count", "_first", "_mask", "_parts", "_step", "_words")
 
     def __init__(self, words: memoryview, first: int, slot: Slot) -> None:
         self._words, self._first, self._count, self._mask = words, first, slot.count, mask(slot.width)
+        self._step, self._parts = slot.stride // 8, max(1, slot.width // 64)
 
     def __getitem__(self, n: int) -> int:
         if not 0 <= n < self._count:
             raise IndexError(n)
-        return self._words[self._first + n] & self._mask
+        at = self._first + n * self._step
+        if self._parts == 1:
+            return self._words[at] & self._mask
+        return int.from_bytes(self._words[at : at + self._parts].tobytes(), "little")
 
     def __setitem__(self, n: int, value: int) -> None:
         if not 0 <= n < self._count:
             raise IndexError(n)
-        self._words[self._first + n] = value & self._mask
+        at = self._first + n * self._step
+        for part in range(self._parts):
+            self._words[at + part] = (value & self._mask) >> 64 * part & mask(64)
 
     def __len__(self) -> int:
         return self._count
@@ -108,15 +114,20 @@ class StateView:
     def save(self) -> dict[str, Any]:
         """All declared state, for migration and comparison."""
         result: dict[str, Any] = {"pc": self.pc, "fp_flags": self.fp_flags}
+        tables = self._vcpu.tables
         for slot in self._slots.values():
-            if slot.offset >= ISA_BASE or slot.offset < 0:
+            if slot.name in tables:
+                result[slot.name] = bytes(tables[slot.name].view)
+            elif slot.offset >= ISA_BASE or slot.offset < 0:
                 result[slot.name] = list(getattr(self, slot.name)) if isinstance(slot.decl, RegFile) else getattr(self, slot.name)
         return result
 
     def load(self, saved: dict[str, Any]) -> None:
         """Restore what `save` gave."""
         for name, value in saved.items():
-            if isinstance(value, list):
+            if name in self._vcpu.tables:
+                self._vcpu.tables[name].view[:] = value
+            elif isinstance(value, list):
                 file = getattr(self, name)
                 for n, v in enumerate(value):
                     file[n] = v
@@ -150,10 +161,14 @@ class Vcpu:
         self._decoded: dict[tuple[int, int], tuple[Evaluator, list[int]]] = {}
         self._reason, self._next_pc, self._trap_cause = self._word("reason"), self._word("next_pc"), self._word("trap_cause")
         self._access_record, self._device_address = self._word("access_record"), self._word("device_address")
+        self.tables = {name: HostBuffer(size) for name, size in arch.tables.items()}
+        self.owner: Any = None
+        """The processor whose vCPU this is: what texts that call Python find outside the instruction set."""
         self.hooks: dict[int, Callable[[Vcpu], Event | None]] = {}
         self.exits = [0] * 16
         self.native = False  # running machine code now
-        self.sampled = False  # kicked to find out where it is
+        self.sampled = False  # asked where it is
+        self.kicked = False  # asked to come back
         self._prepare()
         engine.vcpus.append(self)
 
@@ -181,6 +196,8 @@ class Vcpu:
             s.tlb, s.jump_cache = engine.user.base, self.env + JUMP_BASE
         else:
             self._mode_changed(self.env)
+        for name, table in self.tables.items():
+            setattr(s, name, table.address)
         for slot in engine.arch.layout.slots.values():
             if slot.offset >= ISA_BASE and not isinstance(slot.decl, RegFile) and slot.decl.reset:
                 setattr(s, slot.name, slot.decl.reset)
@@ -189,7 +206,14 @@ class Vcpu:
     # --- control from outside -------------------------------------------------------------------------------------------------------
     def kick(self) -> None:
         """Make `run` return soon; from any thread."""
+        self.kicked = True
         self.state.host_attention = 1
+
+    def ask(self) -> None:
+        """Have the regions told soon where this vCPU is; from any thread."""
+        if self.native and not self.sampled:
+            self.sampled = True
+            self.state.host_attention = 1
 
     def flush(self) -> None:
         """Empty the translation and jump caches."""
@@ -199,6 +223,19 @@ class Vcpu:
             start = BASE + JUMP_BASE
             self.bytes[start : start + self._tlb - JUMP_BASE] = b"\xff" * (self._tlb - JUMP_BASE)
             self.bytes[BASE + JUMP_PAGES : BASE + JUMP_PAGES + 512] = bytes(512)
+        if self.native and self.engine.regions is not None:  # asked by another thread: a region remembers pages
+            self.kick()
+
+    def redirect(self, pc: int, context: int, before: int, after: int) -> None:
+        """Let jumps through the jump cache that lead to host address `before` for a guest address lead to `after`."""
+        at = self.base8 + (JUMP_BASE + context * JUMP_SIZE) // 8 + (pc << 3 & (JUMP_ENTRIES - 1) * 16) // 8
+        if self.words[at] == pc and self.words[at + 1] == before:
+            self.words[at + 1] = after
+
+    def fetched_from(self, page: int, context: int) -> int | None:
+        """Host address of the page that the translation cache has for fetches from a guest page; from any thread."""
+        at = self.base8 + (self._tlb + context * TLB_SIZE + ((page >> 7) & ((TLB_ENTRIES - 1) * 32))) // 8
+        return (self.words[at + 3] + page) & mask(64) if self.words[at + 2] == page else None
 
     def clone(self) -> Vcpu:
         """Another vCPU over the same memory and translations with the same state."""
@@ -269,8 +306,9 @@ class Vcpu:
     def _handle(self, reason: int) -> Event | None:
         if reason == Exit.INTERRUPT:
             self.state.host_attention = 0
-            if self.sampled:
-                self._sample()
+            if self.sampled and self._sample() and not self.kicked:
+                return None
+            self.kicked = False
             return Event("interrupt")
         if reason == Exit.TRAP:
             return self.trap(int(self.state.trap_cause), int(self.state.trap_value))
@@ -307,12 +345,13 @@ class Vcpu:
             return Event("firmware")
         raise AssertionError(f"exit reason {reason}")
 
-    def _sample(self) -> None:
+    def _sample(self) -> bool:
         """Tell where execution was when it was asked."""
         self.sampled = False
         key = self.page_key(self.state.pc)
         if self.engine.regions is not None and key is not None:
             self.engine.regions.sample(key, self.state.pc & (PAGE - 1))
+        return True
 
     def trap(self, cause: int, value: int) -> Event | None:
         """Deliver an exception at next_pc."""

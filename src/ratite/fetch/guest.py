@@ -44,7 +44,7 @@ RECIPES: Mapping[str, Recipe] = {
 FILES = ("kernel", "initrd.gz", "installer.gz", "busybox")
 BUSYBOX_PACKAGE = "busybox-static"
 BUSYBOX = "./usr/bin/busybox"
-SUITES = {arch: recipe.suite for arch, recipe in RECIPES.items()}
+SUITES = {**{arch: recipe.suite for arch, recipe in RECIPES.items()}, "loong64": "sid"}
 
 
 class Guest(NamedTuple):

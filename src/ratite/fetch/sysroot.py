@@ -16,7 +16,7 @@ from ratite.fetch.apt import Apt, Progress
 from ratite.fetch.guest import SUITES
 
 # Since Debian 13 packages hold their files below /usr only, and these names are links made at installation (usrmerge).
-MERGED = ("bin", "lib", "sbin")
+MERGED = ("bin", "lib", "lib64", "sbin")
 STAMP = ".ratite-packages"
 
 

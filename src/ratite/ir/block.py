@@ -28,13 +28,16 @@ Beside the pure operations of `ratite.ir.ops` there are these effects:
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ratite.errors import DefinitionError
 from ratite.ir.ops import OPS
 
 #: Operations that access guest memory.
 ACCESSES = frozenset({"load", "store", "amo", "cas", "load.reserved", "store.conditional"})
+
+if TYPE_CHECKING:
+    from ratite.ir.lanes import Lanes
 
 
 class Value:
@@ -191,6 +194,12 @@ class Value:
     def s(self) -> Signed:
         """View as two's complement for <, >=, >>, //, %."""
         return Signed(self)
+
+    def lanes(self, width: int, signed: bool = False) -> Lanes:
+        """View as a vector of elements of `width` bits; see `ratite.ir.lanes`."""
+        from ratite.ir.lanes import Lanes
+
+        return Lanes(self, width, signed)
 
 
 class Signed:

@@ -20,6 +20,8 @@ def _expression(v: Value) -> str:
     if op is None:
         attr = "" if v.attr is None else f" {v.attr}"
         return f"{v.op}{attr}" + (" " + ", ".join(args) if args else "")
+    if v.attr is not None:
+        return f"{op.symbol}[{v.attr}] " + ", ".join(args)
     if v.op == "select":
         return f"{args[0]} ? {args[1]} : {args[2]}"
     if op.rule == "cast":

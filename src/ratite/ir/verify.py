@@ -17,6 +17,9 @@ def _check_widths(block: Block, v: Value) -> None:
     if op is None:
         return
     widths = [a.width for a in v.args]
+    if v.attr is not None:
+        _check_lanes(block, v, op.rule, widths)
+        return
     if op.rule in ("same", "bit"):
         good = len(set(widths)) == 1 and v.width == (1 if op.rule == "bit" else widths[0])
     elif op.rule == "select":
@@ -25,6 +28,18 @@ def _check_widths(block: Block, v: Value) -> None:
         good = v.width < widths[0] if v.op == "trunc" else v.width > widths[0]
     if not good:
         raise DefinitionError(f"{block.name}: %{v.index} {v.op}: operand widths {widths} do not give {v.width} bits")
+
+
+def _check_lanes(block: Block, v: Value, rule: str, widths: list[int]) -> None:
+    """Lane-wise operations: the element width divides all widths, and but for casts operands and result have one width."""
+    if rule == "vector":
+        element = v.attr[0]
+        good = all(w % element == 0 for w in widths) and (v.op == "signs" or v.width % element == 0)
+    else:
+        element, lanes = v.attr, widths[0] // v.attr
+        good = not widths[0] % element and (not v.width % lanes if rule == "cast" else {*widths} == {v.width})
+    if not good:
+        raise DefinitionError(f"{block.name}: %{v.index} {v.op}: elements of {element} bits, operand widths {widths} do not give {v.width} bits")
 
 
 def _check_nesting(block: Block) -> None:

@@ -43,8 +43,9 @@ class Arch:
     has (a table of 65,536 bytes). illegal: the pseudo-instruction, with the instruction word as its operand, for words that mean nothing.
     fetch_fault, access_faults: exceptions for memory that nothing answers (fetch; load, store, fetch). syscall_cause: the exception
     by which a user program calls its system. frame: register file, number of the frame pointer, and number of the return address register, for
-    profiles (`ratite.codegen.sampling` says what a frame looks like). check_access: asked, with the vCPU,
-    physical address, size and kind, where the page walk can not decide for a whole page.
+    profiles (`ratite.codegen.sampling` says what a frame looks like). check_access: asked, with the vCPU, physical address, size and kind, where
+    the page walk can not decide for a whole page. tables: memory of a vCPU that is too big for its state, in bytes, by the field that holds its
+    host address.
     """
 
     name: str
@@ -63,5 +64,6 @@ class Arch:
     frame: tuple[str, int, int] | None = None
     check_access: Callable[[Any, int, int, int], bool] | None = None
     helpers: dict[str, Native] = field(default_factory=dict)
+    tables: dict[str, int] = field(default_factory=dict)
     register_name: Callable[[str, int], str] = lambda file, n: f"{file}{n}"
     modules: tuple[str, ...] = ()

@@ -47,7 +47,7 @@ class FlatCpu:
     def get(self, name: str, index: int = 0) -> int:
         """An element of the state by its declared name."""
         offset, width = self._place(name, index)
-        return self.bytes[offset] if width == 8 else self.words[offset // 8]
+        return self.bytes[offset] if width == 8 else int.from_bytes(self.bytes[offset : offset + width // 8], "little")
 
     def set(self, name: str, value: int, index: int = 0) -> None:
         """Write an element of the state."""
@@ -55,11 +55,11 @@ class FlatCpu:
         if width == 8:
             self.bytes[offset] = value
         else:
-            self.words[offset // 8] = value
+            self.bytes[offset : offset + width // 8] = value.to_bytes(width // 8, "little")
 
     def _place(self, name: str, index: int) -> tuple[int, int]:
         slot = self.arch.layout.slots[name]
-        return self.base + slot.at(index), slot.width if slot.count == 1 else 64
+        return self.base + slot.at(index), slot.width if slot.count == 1 else max(slot.width, 64)
 
     # --- what evaluators call ---------------------------------------------------------------------------------------
 

@@ -6,6 +6,8 @@ import struct
 from collections.abc import Sequence
 from pathlib import Path
 
+from ratite.bits import mask
+from ratite.ir.ops import join
 from ratite.testing.conformance import FAULT, Case
 from tests.isa.linux_peer import Seen, Target, engine_flags
 from tests.isa.loongarch.subject import ARITHMETIC
@@ -29,12 +31,18 @@ def _pack(case: Case, pc: int) -> Sequence[int]:
     fcsr = fields["fcsr_enables"] | _ROUNDING[fields["fp_round"]] << 8 | engine_flags(fields["fp_flags"]) << 16
     flags = int.from_bytes(case.registers["fcc"], "little")
     fcsr |= fields["fcsr_cause"] << 24
-    return (pc, *case.registers["r"][1:], *case.registers["f"], flags, fcsr)
+    vectors = case.registers.get("x") or case.registers["f"]
+    words = [v >> 64 * n & mask(64) for v in vectors for n in range(4)]
+    return (pc, *case.registers["r"][1:], *words, flags, fcsr)
 
 
 def _unpack(case: Case, values: Sequence[int]) -> Seen:
-    registers = {"r": (0, *values[1:32]), "f": tuple(values[32:64]), "fcc": tuple(values[64].to_bytes(8, "little"))}
-    fcsr = values[65]
+    flags, fcsr = values[160:]
+    registers = {"r": (0, *values[1:32]), "fcc": tuple(flags.to_bytes(8, "little"))}
+    if "x" in case.registers:
+        registers["x"] = tuple(join(values[n : n + 4], 64) for n in range(32, 160, 4))
+    else:
+        registers["f"] = tuple(values[32:160:4])
     fields = {
         "fcsr_enables": fcsr & 31, "fp_round": _ROUNDING[fcsr >> 8 & 3], "fp_flags": engine_flags(fcsr >> 16),
     }  # fmt: skip
@@ -46,7 +54,7 @@ def _unpack(case: Case, values: Sequence[int]) -> Seen:
 TARGET = Target(
     Path(__file__).with_name("linux_peer.h"),
     compilers("-Wl,--image-base=0x40000000"),
-    struct.Struct("<32Q32QQQ"),
+    struct.Struct("<32Q128QQQ"),
     _pack,
     _unpack,
     {8: ARITHMETIC, 31: FAULT},  # QEMU 7.2 sends SIGSYS for a failed bound check

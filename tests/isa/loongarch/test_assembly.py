@@ -15,7 +15,7 @@ from tests.isa.loongarch.subject import subject
 
 #: The versions of LLVM that know LoongArch and version 1.1 of its instructions.
 TOOL = next((path for n in range(25, 17, -1) if (path := shutil.which(f"llvm-mc-{n}"))), None)
-COMMAND = (str(TOOL), "--triple=loongarch64", "-mattr=+d,+frecipe,+ual")
+COMMAND = (str(TOOL), "--triple=loongarch64", "-mattr=+d,+lsx,+lasx,+frecipe,+ual")
 
 #: What LLVM prints for special cases of instructions.
 SPECIAL = {"andi": {"nop"}, "or": {"move"}, "jirl": {"ret", "jr"}}

@@ -11,7 +11,7 @@ from pathlib import Path
 from elftools.elf.elffile import ELFFile
 
 from ratite.bits import MiB
-from ratite.cpu.engine import Engine
+from ratite.cpu.engine import Engine, Tuning
 from ratite.cpu.vcpu import Event, Vcpu
 from ratite.hw.intc.riscv_aclint import AclintMtimer, AclintSwi
 from ratite.hw.misc.sifive_test import SiFiveTest
@@ -27,13 +27,13 @@ RAM, RAM_SIZE = 0x8000_0000, 16 * MiB
 class Board:
     """The platform of its devices, and the run loop."""
 
-    def __init__(self, cpu: str, xlen: int) -> None:
+    def __init__(self, cpu: str, xlen: int, region: str = "off") -> None:
         self.config = parse_cpu(cpu, xlen)
         self.memory, self.clock, self.lock = AddressSpace(), VirtualClock(1), threading.RLock()
         self.ram = RamBlock("ram", RAM_SIZE)
         self.memory.add_ram(RAM, self.ram)
         self.shutdown: int | None = None
-        self.engine = Engine(make_arch(self.config), space=self.memory, code_size=16 * MiB)
+        self.engine = Engine(make_arch(self.config), space=self.memory, code_size=16 * MiB, tuning=Tuning(region=region))
         self.cpu = Vcpu(self.engine)
         self.swi, self.timer = AclintSwi(), AclintMtimer()
         for device, at in ((SiFiveTest(), 0x10_0000), (self.swi, 0x200_0000), (self.timer, 0x200_4000)):

@@ -18,10 +18,11 @@ def benches() -> Iterator[Benches]:
     _BENCHES.close()
 
 
-@pytest.fixture(params=[False, True], ids=["reference", "native"])
+@pytest.fixture(params=["reference", "native", "region"])
 def bench(request: pytest.FixtureRequest, benches: Benches) -> Bench:
-    """An rv64 hart with everything, in the reference evaluator and as machine code."""
-    return benches.get("rv64,svinval=on,svnapot=on,svpbmt=on", native=request.param)
+    """An rv64 hart with everything: in the reference evaluator, as stencils, and in regions from the first execution on."""
+    region = "always" if request.param == "region" else "off"
+    return benches.get("rv64,svinval=on,svnapot=on,svpbmt=on", native=request.param != "reference", region=region)
 
 
 @pytest.fixture(params=[False, True], ids=["reference", "native"])

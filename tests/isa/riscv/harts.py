@@ -5,7 +5,7 @@ reference evaluator or as machine code.
 from __future__ import annotations
 
 from ratite.bits import MiB, bit, bits
-from ratite.cpu.engine import Engine
+from ratite.cpu.engine import Engine, Tuning
 from ratite.cpu.vcpu import Event, Vcpu
 from ratite.isa.riscv import hart
 from ratite.isa.riscv.arch import make_arch
@@ -82,16 +82,18 @@ class StoppingVcpu(Vcpu):
 
 
 class Bench:
-    """One hart. `native`: run machine code rather than the reference evaluator."""
+    """One hart. `native`: run machine code rather than the reference evaluator. region: see `Tuning`."""
 
-    def __init__(self, cpu: str = "rv64", xlen: int = 64, native: bool = False, firmware: bool = False) -> None:
+    def __init__(
+        self, cpu: str = "rv64", xlen: int = 64, native: bool = False, firmware: bool = False, region: str = "off"
+    ) -> None:
         config = parse_cpu(cpu, xlen)
         self.config = config.for_firmware() if firmware else config
         self.native = native
         self.ram = RamBlock("ram", RAM_SIZE)
         self.memory = AddressSpace()
         self.memory.add_ram(RAM, self.ram)
-        self.engine = Engine(make_arch(self.config), space=self.memory, code_size=4 * MiB)
+        self.engine = Engine(make_arch(self.config), space=self.memory, code_size=4 * MiB, tuning=Tuning(region=region))
         self.cpu = StoppingVcpu(self.engine)
         self.cpu.stops = frozenset((STOP, MACHINE_HANDLER, SUPERVISOR_HANDLER))
         self.state = self.cpu.state
@@ -170,13 +172,15 @@ class Benches:
     """Harts by what they are, each made once."""
 
     def __init__(self) -> None:
-        self._made: dict[tuple[str, int, bool, bool], Bench] = {}
+        self._made: dict[tuple[str, int, bool, bool, str], Bench] = {}
 
-    def get(self, cpu: str = "rv64", xlen: int = 64, native: bool = False, firmware: bool = False) -> Bench:
+    def get(
+        self, cpu: str = "rv64", xlen: int = 64, native: bool = False, firmware: bool = False, region: str = "off"
+    ) -> Bench:
         """A hart of this kind, just reset."""
-        key = cpu, xlen, native, firmware
+        key = cpu, xlen, native, firmware, region
         if key not in self._made:
-            self._made[key] = Bench(cpu, xlen, native, firmware)
+            self._made[key] = Bench(cpu, xlen, native, firmware, region)
         self._made[key].reset()
         return self._made[key]
 

@@ -27,9 +27,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def boards() -> Iterator[dict[int, Board]]:
-    """A board for each register width."""
-    made = {xlen: Board(f"rv{xlen}", xlen) for xlen in (64, 32)}
+def boards() -> Iterator[dict[tuple[int, str], Board]]:
+    """A board for each register width, without regions and with everything compiled as regions."""
+    made = {(xlen, region): Board(f"rv{xlen}", xlen, region) for xlen in (64, 32) for region in ("off", "always")}
     yield made
     for board in made.values():
         board.engine.save()
@@ -50,10 +50,12 @@ def test_in_qemu(program: Program, folder: Path) -> None:
     assert status([*command[:-1], *cpu, command[-1]], _build(program, folder)) == 0
 
 
-@pytest.mark.parametrize("native", [False, True], ids=["reference", "native"])
+@pytest.mark.parametrize("how", ["reference", "native", "region"])
 @pytest.mark.parametrize("program", PROGRAMS, ids=str)
-def test_here(program: Program, folder: Path, boards: dict[int, Board], native: bool) -> None:
-    """Ratite passes every case, in the reference evaluator and as machine code."""
-    board = boards[program.xlen]
+def test_here(program: Program, folder: Path, boards: dict[tuple[int, str], Board], how: str) -> None:
+    """Ratite passes every case: in the reference evaluator, as stencils, and in regions from the first execution on."""
+    board = boards[program.xlen, "always" if how == "region" else "off"]
     board.load(_build(program, folder))
-    assert board.run(native) == 0
+    assert board.run(how != "reference") == 0
+    if how == "region":
+        assert board.engine.regions is not None and board.engine.regions.compiled

@@ -40,3 +40,11 @@ def test_program_passes(program: Program, tmp_path: Path) -> None:
     """All cases of the program pass."""
     executable = _build(program, tmp_path)
     assert status(ratite(program), executable) == 0
+
+
+@pytest.mark.parametrize("program", [p for p in ALL if p.bare], ids=str)
+def test_program_passes_in_regions(program: Program, tmp_path: Path) -> None:
+    """The same with everything compiled as regions before it is executed."""
+    executable = _build(program, tmp_path)
+    *command, kernel = ratite(program)
+    assert status([*command, "-accel", "tcg,region=always", kernel], executable) == 0

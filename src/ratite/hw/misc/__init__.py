@@ -1,5 +1,5 @@
 """Devices that fit in no other folder."""
 
-from ratite.hw.misc import fw_cfg, sifive_test, unimplemented
+from ratite.hw.misc import acpi_ged, fw_cfg, loongson, sifive_test, unimplemented
 
-__all__ = ["fw_cfg", "sifive_test", "unimplemented"]
+__all__ = ["acpi_ged", "fw_cfg", "loongson", "sifive_test", "unimplemented"]

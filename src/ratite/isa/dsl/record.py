@@ -56,6 +56,7 @@ class Session:
     layout: Layout
     config: Any
     xlen: int
+    reserve_addr: Any
 
     # --- state ------------------------------------------------------------------------------------------------------------------
     def __getattr__(self, name: str) -> Any:
@@ -195,7 +196,7 @@ class Session:
         stores that change a value and change it back are not.
         """
         stored = self.var(0, 1)
-        with self.when(self.block.add("state.get", 64, (), "reserve_addr") == addr.zext(64), likely=True):
+        with self.when(self.reserve_addr == addr.zext(64), likely=True):
             stored.value = self.block.add("store.conditional", 1, (addr, v))
         self.reserve_addr = -1
         return stored.value

@@ -21,6 +21,9 @@ WORD = 0
 
 #: Offset of the first byte that belongs to the ISA; what lies between the near file and here is the engine's.
 ISA_BASE = 512
+#: Where files of registers wider than 64 bits lie: behind all displacements that vector instructions of the host can shorten to a byte, which
+#: counts units of their operand's size then. So numbers of registers are found in their code as in any other.
+WIDE_BASE = 4096
 #: End of the part that is saved and restored.
 ISA_END = 7680
 
@@ -33,6 +36,7 @@ class RegFile:
     pinned: registers that native code keeps in host registers, most wanted first.
     near: placed around the state pointer; one file of at most 256 bytes.
     names: ABI names for listings.
+    within: the file, declared before, whose lower bits these registers are; writing one leaves the bits above it alone.
     """
 
     count: int
@@ -41,6 +45,7 @@ class RegFile:
     pinned: Sequence[int] = ()
     near: bool = False
     names: Sequence[str] = ()
+    within: str = ""
 
 
 @dataclass(frozen=True)
@@ -123,6 +128,7 @@ class Layout:
     word: int
     slots: dict[str, Slot] = field(default_factory=dict)
     end: int = ISA_BASE
+    wide_end: int = WIDE_BASE
 
     @classmethod
     def of(cls, state: type[State], word: int) -> Layout:
@@ -134,8 +140,8 @@ class Layout:
             for name, decl in vars(base).items():
                 if isinstance(decl, RegFile | Field):
                     layout._place(name, decl)
-        if layout.end > ISA_END:
-            raise DefinitionError(f"{state.__name__}: {layout.end} bytes of state, {ISA_END} fit")
+        if layout.end > (WIDE_BASE if layout.wide_end > WIDE_BASE else ISA_END) or layout.wide_end > ISA_END:
+            raise DefinitionError(f"{state.__name__}: state up to {layout.end} and {layout.wide_end}; {WIDE_BASE} and {ISA_END} fit")
         return layout
 
     def _place(self, name: str, decl: RegFile | Field) -> None:
@@ -146,6 +152,16 @@ class Layout:
             if stride * count > 256:
                 raise DefinitionError(f"{name}: a near file has at most 256 bytes")
             self.slots[name] = Slot(name, -128, stride, width, count, decl)
+            return
+        if isinstance(decl, RegFile) and decl.within:
+            whole = self.slots[decl.within]
+            if width > whole.width or count > whole.count:
+                raise DefinitionError(f"{name}: {decl.within} has {whole.count} registers of {whole.width} bits")
+            self.slots[name] = Slot(name, whole.offset, whole.stride, width, count, decl)
+            return
+        if width > 64:
+            self.slots[name] = Slot(name, self.wide_end, stride, width, count, decl)
+            self.wide_end += stride * count
             return
         start = -(-self.end // min(stride, 64)) * min(stride, 64)
         self.slots[name] = Slot(name, start, stride, width, count, decl)

@@ -6,20 +6,27 @@ from functools import cache
 from importlib import import_module
 
 from ratite.isa.arch import Arch
-from ratite.isa.dsl import Insn, Layout
+from ratite.isa.dsl import Insn, Layout, Native
 from ratite.isa.loongarch.config import LoongArchConfig
 from ratite.isa.loongarch.exceptions import Cause, illegal
 from ratite.isa.loongarch.formats import Word
-from ratite.isa.loongarch.state import F_NAMES, FCC_NAMES, R_NAMES, LoongArchState
+from ratite.isa.loongarch.modes import CONTEXTS
+from ratite.isa.loongarch.state import F_NAMES, FCC_NAMES, R_NAMES, V_NAMES, X_NAMES, LoongArchState
 from ratite.isa.loongarch.table import LOONGARCH
+from ratite.isa.loongarch.tlb import TABLE_SIZE
 
 #: The files that fill the instruction table.
 _INSTRUCTIONS = (
     "la_base", "la_mul", "la_bits", "la_crc", "la_branch", "la_memory", "la_atomic", "la_misc",
     "la_fp", "la_fp_compare", "la_fp_convert", "la_fp_move", "la_fp_memory",
+    "la_v_integer", "la_v_bits", "la_v_shift", "la_v_places", "la_v_memory", "la_v_fp", "la_v_fp_convert",
+    "la_csr", "la_tlb", "la_priv",
 )  # fmt: skip
 #: The files that instruction texts draw on.
-_SHARED = ("formats", "floats", "fcsr", "exceptions", "state", "config", "cpucfg")
+_SHARED = (
+    "formats", "floats", "fcsr", "vectors", "exceptions", "state", "config", "cpucfg",
+    "clock", "csr", "modes", "mmu", "tlb", "traps", "units",
+)  # fmt: skip
 
 #: Modules whose source decides what machine code looks like; caches of it are keyed by their content.
 MODULES = tuple(f"ratite.isa.loongarch.{name}" for name in (*_SHARED, *_INSTRUCTIONS))
@@ -39,12 +46,33 @@ def load() -> None:
 
 def register_name(file: str, number: int) -> str:
     """The ABI name of a register."""
-    return {"r": R_NAMES, "f": F_NAMES, "fcc": FCC_NAMES}[file][number]
+    return {"r": R_NAMES, "f": F_NAMES, "fcc": FCC_NAMES, "v": V_NAMES, "x": X_NAMES}[file][number]
+
+
+def _helpers(config: LoongArchConfig) -> dict[str, Native]:
+    """The native helpers: what the engine needs of a system, and what instruction texts call."""
+    if config.user:
+        return {}
+    from ratite.isa.loongarch import mmu, modes, tlb, traps
+
+    helpers = (
+        mmu.mmu_fill, mmu.translate, modes.mode_update, traps.poll, traps.take_trap, traps.wakeup,
+        tlb.tlb_find, tlb.tlb_put, tlb.tlb_write, tlb.tlb_fill, tlb.tlb_search, tlb.tlb_read, tlb.tlb_invalidate, tlb.tlb_clear,
+        tlb.forget, tlb.directory, tlb.page_entry,
+    )  # fmt: skip
+    return {helper.name: helper for helper in helpers}
+
+
+def _access_faults(config: LoongArchConfig) -> tuple[int, int, int]:
+    """Exceptions of loads, stores and fetches that nothing answers. A program sees the operating system's page fault."""
+    if config.user:
+        return Cause.LOAD_PAGE, Cause.STORE_PAGE, Cause.FETCH_PAGE
+    return Cause.MEMORY_ADDRESS, Cause.MEMORY_ADDRESS, Cause.FETCH_ADDRESS
 
 
 @cache
 def make_arch(config: LoongArchConfig) -> Arch:
-    """The instruction set of a core with these properties. Only user mode is there yet."""
+    """The instruction set of a core with these properties."""
     load()
     return Arch(
         name="loongarch64",
@@ -54,13 +82,15 @@ def make_arch(config: LoongArchConfig) -> Arch:
         frame=("r", 22, 1),
         decoder=LOONGARCH.decoder(config.decoded, 64),
         user=config.user,
-        contexts=1,
-        mmu_modes=1,
+        contexts=1 if config.user else CONTEXTS,
+        mmu_modes=1 if config.user else CONTEXTS,
         long=_LONG,
         illegal=ILLEGAL,
-        fetch_fault=Cause.FETCH_PAGE,
-        access_faults=(Cause.LOAD_PAGE, Cause.STORE_PAGE, Cause.FETCH_PAGE),
+        fetch_fault=_access_faults(config)[2],
+        access_faults=_access_faults(config),
         syscall_cause=Cause.SYSTEM_CALL,
+        helpers=_helpers(config),
+        tables={} if config.user else {"tlb_table": TABLE_SIZE},
         register_name=register_name,
         modules=MODULES,
     )

@@ -10,10 +10,10 @@ from functools import cached_property
 from ratite.isa.loongarch import cpucfg
 
 #: Features that have instructions of their own, by their names in the instruction table and in CPUCFG.
-FEATURES = ("FP", "CRC", "LAM", "LAM_BH", "LAMCAS", "LLACQ_SCREL", "LLFTP", "FRECIPE")
+FEATURES = ("FP", "CRC", "LAM", "LAM_BH", "LAMCAS", "LLACQ_SCREL", "LLFTP", "FRECIPE", "LSX", "LASX")
 
 #: What Linux calls features in /proc/cpuinfo, in its order (`arch/loongarch/kernel/proc.c`).
-_LINUX_NAMES = {"LAM": "lam", "UAL": "ual", "FP": "fpu", "CRC": "crc32"}
+_LINUX_NAMES = {"LAM": "lam", "UAL": "ual", "FP": "fpu", "LSX": "lsx", "LASX": "lasx", "CRC": "crc32"}
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,9 @@ class LoongArchConfig:
     @cached_property
     def decoded(self) -> frozenset[str]:
         """Names under which the instruction table holds what this core decodes."""
-        return frozenset(("base", *(name for name in FEATURES if self.has(name))))
+        present = [name for name in FEATURES if self.has(name)]
+        both = [f"{vectors}_{name}" for vectors in ("LSX", "LASX") if vectors in present for name in present]
+        return frozenset(("base", *(() if self.user else ("privileged",)), *present, *both))
 
     @cached_property
     def key(self) -> str:

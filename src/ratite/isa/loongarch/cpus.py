@@ -11,7 +11,7 @@ from ratite.isa.loongarch.config import LoongArchConfig
 _LA464: dict[str, int] = {
     "PRID": 0x14C010,
     "ARCH": 2, "PGMMU": 1, "IOCSR": 1, "PALEN": 47, "VALEN": 47, "UAL": 1, "RI": 1, "EP": 1, "RPLV": 1, "HP": 1, "CRC": 1,
-    "FP": 1, "FP_SP": 1, "FP_DP": 1, "FP_VER": 1, "LLFTP": 1, "LLFTP_VER": 1, "LAM": 1,
+    "FP": 1, "FP_SP": 1, "FP_DP": 1, "FP_VER": 1, "LLFTP": 1, "LLFTP_VER": 1, "LAM": 1, "LSX": 1, "LASX": 1,
     "CC_FREQ": 100_000_000, "CC_MUL": 1, "CC_DIV": 1,
     "L1_IU_PRESENT": 1, "L1_D_PRESENT": 1, "L2_IU_PRESENT": 1, "L2_IU_UNIFY": 1, "L2_IU_PRIVATE": 1,
     "L3_IU_PRESENT": 1, "L3_IU_UNIFY": 1, "L3_IU_INCLUSIVE": 1,
@@ -39,26 +39,39 @@ def _model(name: str, summary: str, fields: dict[str, int]) -> Model:
 MODELS: dict[str, Model] = {
     model.name: model
     for model in (
-        _model("la464", "core of the Loongson 3A5000, without vectors", _LA464),
+        _model("la464", "core of the Loongson 3A5000", _LA464),
         _model("la464-loongarch-cpu", "the same", _LA464),
         _model("max", "la464 with all that is supported", {**_LA464, **_V1_1}),
     )
 }
+
+#: Properties of every model: the field of CPUCFG that each switches.
+_PROPERTIES = {"lsx": "LSX", "lasx": "LASX"}
+_SWITCH = {"on": 1, "off": 0}
 
 #: The model of a program or machine that asks for none.
 DEFAULT = "la464"
 
 
 def parse_cpu(text: str) -> LoongArchConfig:
-    """The configuration that the argument of `-cpu` describes. Models have no properties yet."""
-    name, _, properties = text.partition(",")
+    """The configuration that the argument of `-cpu` describes: a model, and `lsx=off` or `lasx=off`."""
+    name, *properties = text.split(",")
     if name not in MODELS:
         raise unknown("CPU model", name, MODELS)
-    if properties:
-        raise UsageError(f"CPU {name}: there are no properties to set, such as '{properties.partition('=')[0]}'")
-    return MODELS[name].config
+    fields = dict(MODELS[name].config.fields)
+    for word in properties:
+        key, _, value = word.partition("=")
+        if key not in _PROPERTIES:
+            raise unknown(f"property of CPU {name}", key, _PROPERTIES)
+        if value not in _SWITCH:
+            raise UsageError(f"CPU {name}: {key} is 'on' or 'off', not '{value}'")
+        fields[_PROPERTIES[key]] = _SWITCH[value]
+    if not fields["LSX"]:
+        fields["LASX"] = 0  # wide vectors are made of narrow ones
+    return LoongArchConfig(name, tuple((field, value) for field, value in fields.items() if value))
 
 
 def cpu_help() -> str:
     """The models, for `-cpu help`."""
-    return "\n".join(("Models:", *(f"  {model.name:<20} {model.summary}" for model in MODELS.values())))
+    return "\n".join(("Models:", *(f"  {model.name:<20} {model.summary}" for model in MODELS.values()),
+                      "Properties: lsx=on|off, lasx=on|off"))  # fmt: skip

@@ -7,6 +7,7 @@ from typing import Any
 
 from ratite.ir import Value
 from ratite.isa.dsl import Session
+from ratite.isa.loongarch.modes import is_kernel
 
 
 class Cause(IntEnum):
@@ -18,8 +19,18 @@ class Cause(IntEnum):
     """PIS: store to a page that is not there."""
     FETCH_PAGE = 0x3
     """PIF: fetch from a page that is not there."""
+    MODIFIED = 0x4
+    """PME: store to a page that is not marked as written."""
+    NOT_READABLE = 0x5
+    """PNR."""
+    NOT_EXECUTABLE = 0x6
+    """PNX."""
+    PRIVILEGE_LEVEL = 0x7
+    """PPI: the page is for other privilege levels."""
     FETCH_ADDRESS = 0x8
     """ADEF: fetch from an address that can not be."""
+    MEMORY_ADDRESS = 0x1_0008
+    """ADEM: load or store at an address that can not be."""
     ALIGNMENT = 0x9
     """ALE."""
     BOUND_CHECK = 0xA
@@ -30,8 +41,18 @@ class Cause(IntEnum):
     """BRK."""
     ILLEGAL = 0xD
     """INE: the instruction does not exist."""
+    PRIVILEGED = 0xE
+    """IPE: the instruction is for a more privileged level."""
+    FP_DISABLED = 0xF
+    """FPD."""
+    NO_LSX = 0x10
+    """SXD: vectors of 128 bits are switched off."""
+    NO_LASX = 0x11
+    """ASXD: vectors of 256 bits are switched off."""
     FLOATING_POINT = 0x12
     """FPE: an enabled floating-point exception."""
+    TLB_REFILL = 0x3F
+    """TLBR: there is no translation."""
 
 
 def illegal(s: Session, o: Any) -> None:
@@ -49,3 +70,11 @@ def require_aligned(s: Session, address: Value, size: int, distance: int = 0) ->
     if size > 1:
         with s.when((address & (size - 1)) != distance, likely=False):
             s.trap(Cause.ALIGNMENT, address)
+
+
+def kernel_only(s: Session) -> bool:
+    """Whether the text may go on; below privilege level 0 it raises the exception of a privileged instruction."""
+    if is_kernel(s):
+        return True
+    s.trap(Cause.PRIVILEGED)
+    return False

@@ -18,7 +18,7 @@ from ratite.isa.dsl import Insn, Session
 from ratite.isa.dsl.formats import Reg
 from ratite.isa.loongarch import fcsr
 from ratite.isa.loongarch.exceptions import Cause
-from ratite.isa.loongarch.table import LOONGARCH
+from ratite.isa.loongarch.units import instructions_of
 
 #: Width of the floating-point registers.
 FLEN = 64
@@ -122,7 +122,7 @@ class Precision:
         def into_fd(s: Session, o: Any, v: Value) -> None:
             self.set(s, o.fd, v)
 
-        define = LOONGARCH.extension(extension)(pattern.replace("ff", self.code), syntax.replace("fmt", self.suffix))
+        define = instructions_of(extension)(pattern.replace("ff", self.code), syntax.replace("fmt", self.suffix))
         return lambda text: define(_guarded(text, write or into_fd))
 
 
@@ -141,10 +141,10 @@ def _guarded(text: Text, write: Write) -> Callable[[Session, Any], None]:
     hint = inspect.get_annotations(text)["o"]
 
     def semantics(s: Session, o: Any) -> None:
-        watched, before = _watch(s)
+        watched, before = watch(s)
         result = text(s, o)
         with s.when(watched.value, likely=False):
-            _deliver(s, before.value)
+            deliver(s, before.value)
         write(s, o, result)
 
     semantics.__doc__ = text.__doc__
@@ -152,7 +152,7 @@ def _guarded(text: Text, write: Write) -> Callable[[Session, Any], None]:
     return semantics
 
 
-def _watch(s: Session) -> tuple[Var, Var]:
+def watch(s: Session) -> tuple[Var, Var]:
     """Whether exceptions of this instruction have to be looked at, and Flags before it.
 
     Machine code never does: where an exception is enabled it leaves the instruction to the evaluator, which goes on.
@@ -166,7 +166,7 @@ def _watch(s: Session) -> tuple[Var, Var]:
     return watched, before
 
 
-def _deliver(s: Session, before: Value) -> None:
+def deliver(s: Session, before: Value) -> None:
     """Put what the instruction raised into Cause, and trap or add it to Flags."""
     raised = s.fp_flags()
     cause = fcsr.mirrored(raised)

@@ -350,3 +350,46 @@ class FMemoryX(Format):
     """Load or store of a floating-point register with an index."""
 
     fd, rj, rk = reg("f", 4, 0), reg("r", 9, 5), reg("r", 14, 10)
+
+
+# --- privileged instructions --------------------------------------------------------------------------------------------
+
+
+class CsrRead(Format):
+    """A control and status register, and a result."""
+
+    rd = reg("r", 4, 0)
+    csr = static(lambda w: bits(w, 23, 10))
+
+
+class CsrExchange(CsrRead):
+    """The same with a mask."""
+
+    rj = reg("r", 9, 5)
+
+
+class Cache(Format):
+    """A cache operation and its address."""
+
+    rj = reg("r", 9, 5)
+    code = imm(lambda w: bits(w, 4, 0))
+    imm = imm(lambda w: signed(w >> 10, 12))
+
+
+class Invalidate(R2Source, Word):
+    """An operation on the TLB, an address space and an address."""
+
+    op = static(lambda w: bits(w, 4, 0))
+
+
+class Directory(R2):
+    """A directory and its level."""
+
+    level = imm(lambda w: bits(w, 17, 10))
+
+
+class TableEntry(Format):
+    """A page table and which of two entries."""
+
+    rj = reg("r", 9, 5)
+    odd = imm(lambda w: bits(w, 17, 10))

@@ -6,7 +6,7 @@ the reserved 16 bytes, or memory holds another value than was read; plain stores
 back are not noticed.
 
 The result register of a read-modify-write may not be its address register; that it is the other source has no defined
-result, and is taken for illegal too. Not modelled: `sc.q`.
+result, and is taken for illegal too. `amcas`, whose result register is a source, may have any. Not modelled: `sc.q`.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def _define(extension: str, code: int, name: str, size: str, doc: str, text: Tex
     """Define one instruction; `text` gives the old contents of memory at an address."""
 
     def semantics(s: Session, o: Atomic) -> None:
-        if o.overlap:
+        if o.overlap and extension != "LAMCAS":
             illegal(s, o)
             return
         address = s.r[o.rj]

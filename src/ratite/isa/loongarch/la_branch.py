@@ -9,9 +9,10 @@ from ratite.isa.dsl import Session
 from ratite.isa.loongarch.exceptions import Cause
 from ratite.isa.loongarch.formats import Branch, BranchFlag, BranchZero, Jump, JumpLink, JumpRegister
 from ratite.isa.loongarch.table import LOONGARCH
+from ratite.isa.loongarch.units import instructions_of
 
 insn = LOONGARCH.extension("base")
-fp = LOONGARCH.extension("FP")
+fp = instructions_of("FP")
 
 
 def _compare(code: str, name: str, doc: str, text: Callable[[Value, Value], Value]) -> None:

@@ -10,16 +10,16 @@ from ratite.ir import Value
 from ratite.isa.dsl import Session
 from ratite.isa.loongarch.floats import PRECISIONS, Precision, raw
 from ratite.isa.loongarch.formats import F2, FCompare
-from ratite.isa.loongarch.table import LOONGARCH
+from ratite.isa.loongarch.units import instructions_of
 
-insn = LOONGARCH.extension("FP")
+insn = instructions_of("FP")
 
 #: Conditions by name; those with an `s` for their `c` are the signalling ones, with the number after it.
 CONDITIONS = {
     "af": 0x00, "lt": 0x02, "eq": 0x04, "le": 0x06, "un": 0x08, "ult": 0x0A, "ueq": 0x0C, "ule": 0x0E,
     "ne": 0x10, "or": 0x14, "une": 0x18,
 }  # fmt: skip
-_LESS, _EQUAL, _UNORDERED, _DIFFERENT = 2, 4, 8, 16
+LESS, EQUAL, UNORDERED, DIFFERENT = 2, 4, 8, 16
 
 
 def _to_flag(s: Session, o: FCompare, v: Value) -> None:
@@ -35,13 +35,13 @@ def _holds(p: Precision, s: Session, a: Value, b: Value, condition: int, signall
     # Ordering comparisons signal for quiet NaNs: they get zeros instead.
     x, y = s.select(unordered, 0, a), s.select(unordered, 0, b)
     found = s.const(0, 1)
-    if condition & _LESS:
+    if condition & LESS:
         found = found | s.fp("flt", 1, x, y, fmt=p.fmt)
-    if condition & _EQUAL:
+    if condition & EQUAL:
         found = found | equal
-    if condition & _UNORDERED:
+    if condition & UNORDERED:
         found = found | unordered
-    if condition & _DIFFERENT:
+    if condition & DIFFERENT:
         found = found | ~(equal | unordered)
     return found
 

@@ -10,9 +10,9 @@ from ratite.isa.dsl import Format, Session
 from ratite.isa.loongarch.floats import DOUBLE, SINGLE, Precision
 from ratite.isa.loongarch.formats import FMemory, FMemoryX
 from ratite.isa.loongarch.la_memory import bounded, index, offset
-from ratite.isa.loongarch.table import LOONGARCH
+from ratite.isa.loongarch.units import instructions_of
 
-insn = LOONGARCH.extension("FP")
+insn = instructions_of("FP")
 
 
 def _access(

@@ -9,9 +9,9 @@ from ratite.isa.loongarch import fcsr
 from ratite.isa.loongarch.exceptions import illegal
 from ratite.isa.loongarch.floats import DOUBLE, SINGLE, Precision
 from ratite.isa.loongarch.formats import F2, F3, CToF, CToR, FromFcsr, FSelect, FToC, FToR, RToC, RToF, ToFcsr
-from ratite.isa.loongarch.table import LOONGARCH
+from ratite.isa.loongarch.units import instructions_of
 
-insn = LOONGARCH.extension("FP")
+insn = instructions_of("FP")
 
 
 def _signs(p: Precision) -> None:

@@ -1,22 +1,19 @@
 """Calls, timers and configuration (LoongArch Reference Manual, volume 1, v1.10, chapter 2.2.10).
 
-The stable counter is the guest's clock at CPUCFG.CC_FREQ. A Linux program finds zero as the number of the counter.
+A Linux program finds zero as the number of the counter.
 """
 
 from __future__ import annotations
 
 from ratite.ir import Value
 from ratite.isa.dsl import Session
+from ratite.isa.loongarch.clock import counter
 from ratite.isa.loongarch.exceptions import Cause
 from ratite.isa.loongarch.formats import R2, Code
 from ratite.isa.loongarch.table import LOONGARCH
 
 insn = LOONGARCH.extension("base")
 timer = LOONGARCH.extension("LLFTP")
-
-_SECOND = 1_000_000_000
-
-
 @insn("00000000001010110 ...............", "syscall {code}")
 def syscall(s: Session, o: Code) -> None:
     """Call the operating system."""
@@ -39,29 +36,24 @@ def cpucfg(s: Session, o: R2) -> None:
     s.r[o.rd] = found.sext(64)
 
 
-def _counter(s: Session) -> Value:
-    frequency: int = dict(s.config.fields)["CC_FREQ"]
-    return s.call("time_ns", width=64) // (_SECOND // frequency)
-
-
 def _read(s: Session, o: R2, count: Value) -> None:
-    s.r[o.rj] = s.const(0)
+    s.r[o.rj] = s.const(0) if s.config.user else s.tid
     s.r[o.rd] = count
 
 
 @timer("0000000000000000011000 ..... .....", "rdtimel.w {rd}, {rj}")
 def rdtimel_w(s: Session, o: R2) -> None:
     """The low word of the stable counter, sign-extended; rj gets the counter's number."""
-    _read(s, o, _counter(s).trunc(32).sext(64))
+    _read(s, o, counter(s).trunc(32).sext(64))
 
 
 @timer("0000000000000000011001 ..... .....", "rdtimeh.w {rd}, {rj}")
 def rdtimeh_w(s: Session, o: R2) -> None:
     """The upper word of the stable counter, sign-extended; rj gets the counter's number."""
-    _read(s, o, _counter(s).bits(63, 32).sext(64))
+    _read(s, o, counter(s).bits(63, 32).sext(64))
 
 
 @timer("0000000000000000011010 ..... .....", "rdtime.d {rd}, {rj}")
 def rdtime_d(s: Session, o: R2) -> None:
     """The stable counter; rj gets its number."""
-    _read(s, o, _counter(s))
+    _read(s, o, counter(s))

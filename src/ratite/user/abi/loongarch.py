@@ -1,8 +1,10 @@
 """Linux ABI of LoongArch, 64 bits (lp64d and its variants).
 
 Sources: the LoongArch ELF psABI; the Linux kernel's user interface headers of loongarch (`asm/ucontext.h`,
-`asm/sigcontext.h`, `asm/hwcap.h`, `asm/unistd.h`) and its documentation of /proc/cpuinfo. Not modelled: contexts of the
-vector extensions in a signal frame.
+`asm/sigcontext.h`, `asm/hwcap.h`, `asm/unistd.h`) and its documentation of /proc/cpuinfo.
+
+A signal frame has the widest registers that the CPU has, also where the program never used them: the kernel gives the
+floating-point registers alone to a program that has not used vectors.
 """
 
 from __future__ import annotations
@@ -51,10 +53,11 @@ REGISTERS = struct.Struct("<33QI4x")
 USED_FP = 1
 CONTEXT_HEAD = struct.Struct("<II8x")
 """Magic number and size, head included, of an extended context; both are zero in the last one."""
-FP_MAGIC = 0x46505501
-FP_STATE = struct.Struct("<32QQI4x")
-FP_SIZE = CONTEXT_HEAD.size + FP_STATE.size
-FRAME_SIZE = SIGINFO_SIZE + REGISTERS_AT + REGISTERS.size + FP_SIZE + CONTEXT_HEAD.size
+CONTEXTS = {0x46505501: 1, 0x53580001: 2, 0x41535801: 4}
+"""Words of a register in extended contexts by their magic numbers: floating point (FPU_CTX_MAGIC), LSX and LASX."""
+FP_CONTROL = struct.Struct("<QI4x")
+"""What follows the registers: condition flags, and fcsr0."""
+FIRST_PART = SIGINFO_SIZE + REGISTERS_AT + REGISTERS.size + CONTEXT_HEAD.size
 MOST_CONTEXTS = 16
 NO_RESERVATION = (1 << 64) - 1
 
@@ -88,6 +91,8 @@ class LoongArch64(RegisterAbi):
         self._head = Layout(UCONTEXT_HEAD, self.model)
 
     def reset_float(self, vcpu: Vcpu) -> None:
+        for n in range(32):
+            vcpu.state.x[n] = 0
         _set_control(vcpu, 0, 0)
 
     def trap(self, r: Registers, cause: int, value: int) -> Fault:
@@ -110,14 +115,16 @@ class LoongArch64(RegisterAbi):
         return Fault(SIGSEGV, 0, value)
 
     def enter_handler(self, r: Registers, space: GuestSpace, handler: Handler, sp: int) -> None:
-        frame = align_down(sp - FRAME_SIZE, 16)
+        context = _fp_context(r.vcpu)
+        # What comes first is so long that the registers of the context are aligned to a vector.
+        frame = align_down(sp - len(context) - CONTEXT_HEAD.size, 32) - FIRST_PART
         if not 0 < frame < space.limit:
             raise GuestFault(frame)
         stack = handler.stack
         head = self._head.make(sp=stack.start, stack_flags=stack.flags, stack_size=stack.size, mask=handler.mask)
         space.write(frame, b"".join((
             handler.info, head.ljust(REGISTERS_AT, b"\0"), REGISTERS.pack(r.pc[0], 0, *r.x[1:], USED_FP),
-            CONTEXT_HEAD.pack(FP_MAGIC, FP_SIZE), FP_STATE.pack(*r.f, *_control(r.vcpu)), CONTEXT_HEAD.pack(0, 0))))
+            context, CONTEXT_HEAD.pack(0, 0))))
         r.x[RA] = handler.trampoline
         r.x[SP] = frame
         r.x[A0] = handler.signo
@@ -129,15 +136,16 @@ class LoongArch64(RegisterAbi):
         frame = self.stack_pointer(r) + SIGINFO_SIZE
         head = self._head.read(space.read(frame, self._head.size))
         pc, _, *registers, flags = REGISTERS.unpack(space.read(frame + REGISTERS_AT, REGISTERS.size))
-        fp = _fp_context(space, frame + REGISTERS_AT + REGISTERS.size) if flags & USED_FP else None
+        fp = _read_fp_context(space, frame + REGISTERS_AT + REGISTERS.size) if flags & USED_FP else None
         r.pc[0] = pc
         r.vcpu.state.reserve_addr = NO_RESERVATION    # returning from an exception takes it away
         for n, value in enumerate(registers, 1):
             r.x[n] = value
         if fp is not None:
-            *numbers, conditions, control = fp
-            for n, value in enumerate(numbers):
-                r.f[n] = value
+            count, packed, conditions, control = fp
+            words = _vectors(r.vcpu)
+            for n, value in enumerate(memoryview(packed).cast("Q")):
+                words[n // count * VECTOR_WORDS + n % count] = value
             _set_control(r.vcpu, conditions, control)
         return head["mask"], AlternateStack(head["sp"], head["stack_size"], head["stack_flags"])
 
@@ -152,14 +160,37 @@ class LoongArch64(RegisterAbi):
         return "\n".join([*lines, ""]).encode()
 
 
-def _fp_context(space: GuestSpace, address: int) -> tuple[int, ...] | None:
-    """The floating-point registers in the chain of extended contexts at an address, or None."""
+VECTOR_WORDS = 4
+"""Of a register in the state."""
+
+
+def _vectors(vcpu: Vcpu) -> memoryview:
+    """The words of all vector registers."""
+    first = vcpu.base8 + vcpu.engine.arch.layout.slots["x"].offset // 8
+    return vcpu.words[first:first + 32 * VECTOR_WORDS]
+
+
+def _fp_context(vcpu: Vcpu) -> bytes:
+    """The extended context with the registers that the CPU has."""
+    config = vcpu.engine.arch.config
+    count = 4 if config.has("LASX") else 2 if config.has("LSX") else 1
+    magic = next(magic for magic, words in CONTEXTS.items() if words == count)
+    words = _vectors(vcpu).tolist()
+    chosen = [words[n + k] for n in range(0, len(words), VECTOR_WORDS) for k in range(count)]
+    body = struct.pack(f"<{len(chosen)}Q", *chosen) + FP_CONTROL.pack(*_control(vcpu))
+    return CONTEXT_HEAD.pack(magic, CONTEXT_HEAD.size + len(body)) + body
+
+
+def _read_fp_context(space: GuestSpace, address: int) -> tuple[int, bytearray, int, int] | None:
+    """Words of a register, registers, condition flags and fcsr0 in the chain of extended contexts at an address, or None."""
     for _ in range(MOST_CONTEXTS):
         magic, size = CONTEXT_HEAD.unpack(space.read(address, CONTEXT_HEAD.size))
         if not magic:
             return None
-        if magic == FP_MAGIC and size >= FP_SIZE:
-            return FP_STATE.unpack(space.read(address + CONTEXT_HEAD.size, FP_STATE.size))
+        count = CONTEXTS.get(magic)
+        if count and size >= CONTEXT_HEAD.size + 256 * count + FP_CONTROL.size:
+            registers = bytearray(space.read(address + CONTEXT_HEAD.size, 256 * count))
+            return count, registers, *FP_CONTROL.unpack(space.read(address + CONTEXT_HEAD.size + len(registers), FP_CONTROL.size))
         if size < CONTEXT_HEAD.size:
             break
         address += size

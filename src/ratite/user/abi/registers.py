@@ -19,7 +19,8 @@ class Registers:
         slots = vcpu.engine.arch.layout.slots
         first = {name: vcpu.base8 + slots[name].offset // 8 for name in (general, "f", "next_pc")}
         self.x = vcpu.words[first[general]:first[general] + 32]
-        self.f = vcpu.words[first["f"]:first["f"] + 32]
+        step = slots["f"].stride // 8
+        self.f = vcpu.words[first["f"]:first["f"] + 32 * step:step]
         self.pc = vcpu.words[first["next_pc"]:first["next_pc"] + 1]
         """Of one element."""
 

@@ -1,0 +1,5 @@
+"""LoongArch boards."""
+
+from ratite.boards.loongarch import virt
+
+__all__ = ["virt"]

@@ -1,0 +1,181 @@
+"""Control and status registers, exceptions, interrupts, the timer: LoongArch Reference Manual, volume 1, chapters 6 and 7."""
+
+from __future__ import annotations
+
+import pytest
+
+from ratite.isa.loongarch import clock
+from ratite.isa.loongarch.exceptions import Cause
+from tests.isa.loongarch.cores import (
+    A0,
+    A1,
+    A2,
+    CODE,
+    DA,
+    ERTN,
+    HANDLER,
+    IDLE,
+    IE,
+    NOP,
+    PG,
+    TLBFILL,
+    WINDOW,
+    Bench,
+    csrrd,
+    csrwr,
+    csrxchg,
+    jump,
+    ld_d,
+)  # fmt: skip
+
+FADD_D = 0x0101_0000
+SYSCALL, BREAK = 0x002B_0000, 0x002A_0000
+RDTIME = 0x0000_6800 | A1 << 5 | A0
+TI, IPI = 11, 12
+
+
+@pytest.mark.parametrize(("name", "value", "kept"), [
+    ("crmd", DA | 1 << 5, DA | 1 << 5), ("prmd", -1, 0xF), ("ecfg", -1, 0x7_1FFF), ("era", 0x1234_5678_9ABC_DEF0, 0x1234_5678_9ABC_DEF0),
+    ("eentry", -1, -0x1000), ("asid", -1, 0xA_03FF), ("tlbidx", -1, 0xBF00_0FFF), ("tlbehi", 0x0000_9000_0000_3FFF, -0x7000_0000_0000 | 0x2000),
+    ("tlbelo0", -1, 7 << 61 | 0xFFFF_FFFF_F000 | 0x7F), ("save3", -5, -5), ("cpuid", 7, 0), ("prcfg3", 0, 2 | 63 << 4 | 7 << 12 | 8 << 20),
+    ("estat", -1, 3), ("dmw1", -1, 0xF << 60 | 0x3F), (0x7FF, 5, 0),
+])  # fmt: skip
+def test_registers_keep_what_they_have(bench: Bench, name: str | int, value: int, kept: int) -> None:
+    """A write changes the fields that there are; csrwr gives the old value, and csrrd what was kept."""
+    bench.r[A0] = value
+    bench.run(csrwr(name), csrrd(name, A1))
+    assert bench.r[A1] == kept & (1 << 64) - 1
+
+
+def test_exchange_under_a_mask(bench: Bench) -> None:
+    """csrxchg writes the bits that its mask has; rd gets all of the old value."""
+    bench.state.era = 0xFF00
+    bench.r[A0], bench.r[A1] = 0x1234, 0x0FF0
+    bench.run(csrxchg("era"))
+    assert (bench.state.era, bench.r[A0]) == (0xF230, 0xFF00)
+
+
+@pytest.mark.parametrize("word", [csrrd("crmd"), csrwr("save0"), ERTN, IDLE, TLBFILL, 0x0648_08A4, 0x0600_0000])
+def test_privileged_instructions(bench: Bench, word: int) -> None:
+    """Below level 0 they raise IPE, with the instruction in BADI."""
+    bench.state.crmd = DA | 3
+    bench.cpu.call("mode_update")
+    bench.run(word)
+    assert (bench.state.pc, bench.cause, bench.state.badi) == (HANDLER, Cause.PRIVILEGED, word)
+    assert (bench.state.crmd & 3, bench.state.prmd & 3, bench.state.era) == (0, 3, CODE)
+
+
+def test_exception_and_return(bench: Bench) -> None:
+    """An exception keeps level and interrupt enable, and ertn brings them back."""
+    bench.state.crmd = DA | IE
+    bench.run(NOP, SYSCALL)
+    assert (bench.state.pc, bench.cause, bench.state.era) == (HANDLER, Cause.SYSTEM_CALL, CODE + 4)
+    assert (bench.state.crmd, bench.state.prmd) == (DA, IE)
+    bench.state.era = CODE + 0x100
+    bench.memory.write(CODE + 0x100, 4, jump(0xA000 - CODE - 0x100))
+    bench.run(ERTN, at=CODE + 0x40)
+    assert bench.state.crmd == DA | IE
+
+
+def test_vectors(bench: Bench) -> None:
+    """With ECFG.VS each exception has its own entry, 4 << VS bytes apart, and interrupts follow the 64 exceptions."""
+    bench.state.ecfg = 2 << 16 | 1 << 3
+    bench.cpu.stops |= {HANDLER + 16 * Cause.BREAKPOINT, HANDLER + 16 * (64 + 3)}
+    bench.run(BREAK)
+    assert bench.state.pc == HANDLER + 16 * Cause.BREAKPOINT
+    bench.state.irq_lines, bench.r[A0] = 1 << 3, DA | IE
+    bench.run(csrwr("crmd"), NOP)
+    assert (bench.state.pc, bench.cause) == (HANDLER + 16 * (64 + 3), 0)
+
+
+def test_interrupts(bench: Bench) -> None:
+    """The highest enabled number is taken, before the next instruction once CRMD.IE allows it."""
+    bench.state.ecfg = 1 << 2 | 1 << TI
+    bench.state.irq_lines, bench.state.timer_fired = 1 << 2 | 1 << IPI, 1
+    bench.r[A0] = DA | IE
+    bench.run(csrwr("crmd"), NOP)
+    assert (bench.state.pc, bench.state.era, bench.state.crmd) == (HANDLER, CODE + 4, DA)
+    bench.run(csrrd("estat", A1))
+    assert bench.r[A1] == 1 << 2 | 1 << TI | 1 << IPI
+
+
+def test_waiting(bench: Bench) -> None:
+    """idle waits unless an enabled interrupt is there, be it held back by CRMD.IE."""
+    bench.state.ecfg = 1 << IPI
+    bench.memory.write(CODE, 4, IDLE)
+    bench.state.next_pc = CODE
+    event = bench.cpu.run() if bench.native else bench.cpu.step()
+    assert event is not None and event.kind == "halt" and bench.state.pc == CODE + 4
+    assert not bench.cpu.call("wakeup")
+    bench.state.irq_lines = 1 << IPI
+    assert bench.cpu.call("wakeup")
+    bench.run(IDLE, NOP)
+    assert bench.state.pc == CODE + 8
+
+
+def test_floating_point_can_be_off(bench: Bench) -> None:
+    """EUEN.FPE off: FPD; on: the instruction runs."""
+    bench.run(FADD_D)
+    assert (bench.state.pc, bench.cause) == (HANDLER, Cause.FP_DISABLED)
+    bench.state.euen = 1
+    bench.run(FADD_D)
+    assert bench.state.pc == CODE + 4
+
+
+def test_timer(bench: Bench) -> None:
+    """TCFG starts it, TVAL counts ticks of 10 ns, the end raises the interrupt until TICLR, and a periodic one goes on."""
+    bench.r[A0] = 100 | clock.ENABLED
+    bench.run(csrwr("tcfg"), csrrd("tval", A1))
+    assert (bench.owner.deadlines, bench.r[A1]) == ([2000], 100)
+    bench.owner.time = 2000
+    clock.expired(bench.cpu)
+    assert (bench.state.timer_fired, bench.state.tcfg & clock.ENABLED) == (1, 0)
+    bench.r[A0], bench.r[A2] = 1, 40 | clock.ENABLED | clock.PERIODIC
+    bench.run(csrwr("ticlr"), csrwr("tcfg", A2))
+    assert bench.state.timer_fired == 0
+    bench.owner.time = 2400
+    clock.expired(bench.cpu)
+    assert bench.owner.deadlines == [2000, 2400, 2800]
+
+
+def test_stable_counter(bench: Bench) -> None:
+    """rdtime counts at CPUCFG.CC_FREQ, moved by CNTC, and names the counter by TID."""
+    bench.state.tid, bench.state.cntc = 9, 5
+    bench.run(RDTIME)
+    assert (bench.r[A0], bench.r[A1]) == (1000 // 10 + 5, 9)
+
+
+@pytest.mark.parametrize(("code", "bits"), [(0, 8), (1, 16), (2, 32), (3, 64)])
+def test_registers_of_the_surroundings(bench: Bench, code: int, bits: int) -> None:
+    """iocsrwr and iocsrrd reach the owner of the vCPU; reads extend the sign."""
+    bench.r[A0], bench.r[A1] = -2, 0x1040
+    bench.run(0x0648_1000 | code << 10 | A1 << 5 | A0, 0x0648_0000 | code << 10 | A1 << 5 | A2)
+    assert bench.owner.iocsr == {0x1040: (1 << bits) - 2}
+    assert bench.r[A2] == (1 << 64) - 2
+
+
+@pytest.mark.parametrize(("kept", "lost"), [(0, True), (4, False)])
+def test_return_and_the_load_reservation(bench: Bench, kept: int, lost: bool) -> None:
+    """ertn gives the reservation up, unless LLBCTL.KLO asks once to keep it."""
+    bench.state.era, bench.state.llbctl, bench.state.reserve_addr = 0xA000, kept, 0x100
+    bench.run(ERTN)
+    assert (bench.state.reserve_addr != 0x100) == lost
+    assert bench.state.llbctl == 0
+
+
+def test_addresses_without_memory(bench: Bench) -> None:
+    """A load that nothing answers raises ADEM."""
+    bench.r[A1] = 0x1234_5678_0000
+    bench.run(ld_d())
+    assert (bench.state.pc, bench.cause, bench.state.badv) == (HANDLER, Cause.MEMORY_ADDRESS, 0x1234_5678_0000)
+
+
+def test_refill_is_no_ordinary_exception(bench: Bench) -> None:
+    """A missing translation goes to TLBRENTRY with direct addresses, and leaves ERA and ESTAT alone."""
+    bench.translated()
+    bench.state.era, bench.r[A1] = 0x42, 0x7FFF_1234_5678
+    bench.state.crmd = PG | IE
+    bench.run(ld_d())
+    s = bench.state
+    assert (s.pc, s.era, s.estat_code, s.crmd) == (0x9000, 0x42, 0, DA)
+    assert (s.tlbrera, s.tlbrbadv, s.tlbrehi & -0x2000, s.tlbrprmd) == (WINDOW | CODE | 1, 0x7FFF_1234_5678, 0x7FFF_1234_4000, IE)
