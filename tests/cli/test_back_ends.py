@@ -69,8 +69,9 @@ def disk(tmp_path: Path) -> Path:
 
 
 def plugged(machine: Machine) -> list[str]:
-    """Types of the devices on the virtio slots, in the order of their making."""
-    return [device.name for device in machine.devices.values() if device.bus == "virtio-bus"]
+    """Types of the devices on the virtio slots and on PCI, in the order of their making."""
+    buses = {"virtio-bus", "PCI"}
+    return [device.name for device in machine.devices.values() if device.bus in buses and device.name != "gpex-root"]
 
 
 def test_devices_of_every_kind(setup: Setup, disk: Path) -> None:
@@ -84,8 +85,8 @@ def test_devices_of_every_kind(setup: Setup, disk: Path) -> None:
         *("-chardev", "null,id=c0", "-device", "virtio-serial-device", "-device", "virtconsole,chardev=c0"),
     )
     assert plugged(machine) == [
-        "virtio-blk-device",
-        "virtio-net-device",
+        "virtio-blk-pci",
+        "virtio-net-pci",
         "virtio-rng-device",
         "virtio-net-device",
         "virtio-serial-device",
@@ -95,12 +96,18 @@ def test_devices_of_every_kind(setup: Setup, disk: Path) -> None:
 
 def test_a_disk_named_alone(setup: Setup, disk: Path) -> None:
     """`ratite-system-riscv64 disk.img`, and -drive without an interface, make a virtio disk."""
-    assert plugged(setup(str(disk))[1]) == ["virtio-blk-device"]
+    assert plugged(setup(str(disk))[1]) == ["virtio-blk-pci"]
 
 
 def test_drives_without_interface(setup: Setup, disk: Path) -> None:
     """The same; if=none waits for a -device."""
-    assert plugged(setup("-drive", f"file={disk},format=raw")[1]) == ["virtio-blk-device"]
+    assert plugged(setup("-drive", f"file={disk},format=raw")[1]) == ["virtio-blk-pci"]
+
+
+def test_names_of_cards_and_aliases(setup: Setup) -> None:
+    """-nic takes QEMU's names of cards, -device its short names of virtio devices."""
+    _, machine = setup("-nic", "user,model=e1000", "-nic", "user,model=virtio-net-device", "-device", "virtio-rng")
+    assert plugged(machine) == ["e1000", "virtio-net-device", "virtio-rng-pci"]
 
 
 def test_flash_chips(setup: Setup, disk: Path) -> None:
@@ -148,7 +155,7 @@ def test_global_defaults(setup: Setup) -> None:
         ),
         (["-global", "virtio-mmio.force-legacy=often"], "-global virtio-mmio.force-legacy: .* expected on or off"),
         (["-global", "nothing.x=1"], "device 'nothing' is not known"),
-        (["-nic", "user,model=e1000"], "-nic: model 'e1000' is not known"),
+        (["-nic", "user,model=ne2k_pci"], "-nic: model 'ne2k_pci' is not known"),
         (["-object", "rng-builtin,id=a", "-object", "rng-builtin,id=a"], "-object: id 'a' exists twice"),
         (["-device", "riscv.sifive.plic"], "-device riscv.sifive.plic: "),
     ],

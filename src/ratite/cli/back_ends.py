@@ -24,9 +24,10 @@ from ratite.keyval import Pairs
 from ratite.net.base import NetContext
 from ratite.net.options import Card, Netdevs
 
-DISK = "virtio-blk-device"
-CARD = "virtio-net-device"
-CARD_MODELS = {"": CARD, "virtio": CARD, CARD: CARD}
+PCI = "PCI"
+DISKS = {True: "virtio-blk-pci", False: "virtio-blk-device"}    # on machines with PCI, and without
+CARDS = {True: "virtio-net-pci", False: "virtio-net-device"}
+CARD_MODELS = "virtio", "virtio-net-pci", "virtio-net-device", "e1000"
 
 
 class BackEnds:
@@ -63,10 +64,11 @@ class BackEnds:
 
     def plug(self, machine: Machine) -> None:
         """Add all devices. Raises UsageError, naming the option that is wrong."""
+        has_pci = any(bus.kind == PCI for bus in machine.buses())
         for drive in (*self._drives.of(Interface.VIRTIO), *self._unassigned()):
-            self._add(machine, f"-drive {drive.name}", DISK, {"drive": drive.name})
+            self._add(machine, f"-drive {drive.name}", DISKS[has_pci], {"drive": drive.name})
         for card in self._netdevs.cards():
-            self._add(machine, f"-nic {card.model or 'virtio'}", _card_model(card), _card_properties(card))
+            self._add(machine, f"-nic {card.model or 'virtio'}", _card_model(card, has_pci), _card_properties(card))
         for pairs in self._config.devices:
             options = pairs.without("driver").to_dict()
             self._add(machine, f"-device {pairs.get('driver')}", pairs.get("driver"), options)
@@ -129,10 +131,12 @@ def set_default(driver: str, name: str, value: str) -> None:
     device.properties = {**device.properties, name: changed}
 
 
-def _card_model(card: Card) -> str:
+def _card_model(card: Card, has_pci: bool) -> str:
+    if card.model in ("", "virtio"):
+        return CARDS[has_pci]
     if card.model not in CARD_MODELS:
         raise unknown("-nic: model", card.model, CARD_MODELS)
-    return CARD_MODELS[card.model]
+    return card.model
 
 
 def _card_properties(card: Card) -> dict[str, object]:

@@ -101,7 +101,12 @@ def test_devices_go_to_the_root_bus_first(build: Build) -> None:
     assert inner.parent_bus is not None and inner.parent_bus.name == "rp"
     with pytest.raises(UsageError, match=r"addr 01.0 of pcie.0 is taken by rp"):
         m.plug("pci-bridge", {"addr": "1", "bus": "pcie.0"})
+    m.plug("virtio-rng-pci", {})
+    m.plug("e1000", {"bus": inner.buses[0].name})
+    m.memory.write(0x3000_0000 + (4 << 15) + 4, 2, 7)
     state = m.save()
+    m.reset()
+    assert m.save()["devices"] != state["devices"]
     m.load(state)
     assert m.save()["devices"] == state["devices"]
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ratite.hw.pci.bridge import PciBridge, PcieRootPort
 from ratite.hw.pci.gpex import GpexHost, GpexRoot
@@ -48,3 +51,41 @@ def test_random_accesses_never_raise(bench: PciBench, seed: int) -> None:
         saved = function.save()
         function.load(saved)
         assert function.save() == saved
+
+
+WORDS = st.one_of(
+    st.sampled_from((0, 1, 7, 0xFFFF_FFFF, MMIO, MMIO | 0xFFFF, 0x1000, 0xFFF0_0000, 0x0101_0100, 0x0003_0200, 0x8000_8000)),
+    st.integers(0, 0xFFFF_FFFF),
+)
+ACCESSES = st.tuples(
+    st.integers(0, 4), st.sampled_from((0, 8, 16, 24, 32)), st.one_of(st.integers(0, 0x11), st.integers(0, 0x3FF)),
+    st.sampled_from((1, 2, 4, 8)), WORDS,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(ACCESSES, max_size=40), st.lists(st.integers(0, (1 << 30) - 8), max_size=10))
+def test_any_configuration(accesses: list[tuple[int, int, int, int, int]], places: list[int]) -> None:
+    """Whatever a guest writes to configuration space of bridges behind bridges, every access to the windows has an
+    answer, no two functions answer at one address, and interrupt messages and DMA stay within bounds.
+    """
+    bench = PciBench(ram_size=1 << 16)
+    outer = bench.put(PciBridge())
+    inner = bench.put(PciBridge(), outer.secondary)
+    functions = [bench.put(Probe(), bus) for bus in (bench.bus, outer.secondary, inner.secondary)]
+    for bus, slot, word, size, value in accesses:
+        bench.memory.write(ECAM + (bus << 20) + (slot << 12) + 4 * word, size, value & (1 << 8 * size) - 1)
+    for place in places:
+        bench.memory.write(MMIO + place, 4, 0xFFFF_FFFF)
+        assert 0 <= bench.memory.read(MMIO + place, 8) < 1 << 64
+    for decoder in bench.host.decoders.values():
+        answers = decoder.answers()
+        assert all(first.end <= second.start for first, second in pairwise(answers))
+    for function in functions:
+        for vector in (0, 3, 39, 4711):
+            if function.messages is not None:
+                function.messages.notify(vector)
+        saved = function.save()
+        function.load(saved)
+        assert function.save() == saved
+    bench.close()

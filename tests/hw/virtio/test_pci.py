@@ -115,6 +115,20 @@ def test_properties_of_transport_and_device() -> None:
         PciBench().put(VirtioBlkPci())
 
 
+def test_defaults_of_both_kinds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `-global` changes for the function or for the device inside counts, and an explicit value wins over both."""
+    from ratite.cli.back_ends import set_default
+    from ratite.hw.virtio.rng import VirtioRng
+
+    for kind in (VirtioRng, VirtioRngPci):
+        monkeypatch.setattr(kind, "properties", dict(kind.properties))
+    set_default("virtio-rng-device", "period", "10")
+    assert VirtioRngPci().backend.__dict__["period"] == 10
+    set_default("virtio-rng-pci", "period", "20")
+    assert VirtioRngPci().backend.__dict__["period"] == 20
+    assert VirtioRngPci(period=30).backend.__dict__["period"] == 30
+
+
 def test_messages_for_queues(bench: PciBench) -> None:
     """Each queue interrupts with its vector; a vector that does not exist is refused by reading back as none."""
     function = bench.put(VirtioRngPci())

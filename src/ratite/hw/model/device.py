@@ -32,6 +32,9 @@ from ratite.memory import AddressSpace, RamBlock
 DEVICES: dict[str, type[Device]] = {}
 """Every device class that has been imported, by its `-device` name."""
 
+ALIASES: dict[str, str] = {}
+"""Further names for `-device`."""
+
 SYSTEM_BUS = "System"
 """The bus of devices that a board places at an address."""
 
@@ -40,7 +43,7 @@ class Device(RegisterBlock, PropertyOwner):
     """Base of all devices.
 
     Class keywords: `name` as in `-device`; those of RegisterBlock for its registers; `bus` is the kind of bus that the
-    device is plugged into; `abstract` keeps a base class out of the registry.
+    device is plugged into; `alias` is a further name; `abstract` keeps a base class out of the registry.
     """
 
     bus: ClassVar[str] = SYSTEM_BUS
@@ -51,7 +54,9 @@ class Device(RegisterBlock, PropertyOwner):
     memories: tuple[RamBlock, ...] = ()
     """Memory of its own that the guest sees; its content is saved with the machine's RAM."""
 
-    def __init_subclass__(cls, name: str = "", bus: str = "", abstract: bool = False, **keywords: Any) -> None:
+    def __init_subclass__(
+        cls, name: str = "", bus: str = "", alias: str = "", abstract: bool = False, **keywords: Any,
+    ) -> None:
         super().__init_subclass__(**keywords)
         cls.name, cls.bus = name or cls.name, bus or cls.bus
         lines = {key: value for key, value in vars(cls).items() if isinstance(value, OutputDeclaration)}
@@ -60,6 +65,8 @@ class Device(RegisterBlock, PropertyOwner):
             if name in DEVICES:
                 raise DefinitionError(f"two devices are called {name}")
             DEVICES[name] = cls
+        if alias:
+            ALIASES[alias] = name
 
     def __init__(self, **properties: Any) -> None:
         super().__init__(**properties)
@@ -163,13 +170,14 @@ class Device(RegisterBlock, PropertyOwner):
 
 
 def find_device(name: str) -> type[Device]:
-    """The device class with this `-device` name. Raises UsageError."""
+    """The device class with this `-device` name, or alias. Raises UsageError."""
     from ratite.errors import unknown
     from ratite.hw import load_all
 
     load_all()
+    name = ALIASES.get(name, name)
     if name not in DEVICES:
-        raise unknown("device", name, DEVICES)
+        raise unknown("device", name, [*DEVICES, *ALIASES])
     return DEVICES[name]
 
 

@@ -114,7 +114,7 @@ class Ports(RegisterBlock, size=0x40, access=(1, 4)):
         return offset if offset < self.card.size and not offset & 3 else None
 
 
-class E1000(PciDevice, name="e1000", size=0x2_0000, access=(4, 4)):
+class E1000(PciDevice, name="e1000", alias="e1000-82540em", size=0x2_0000, access=(4, 4)):
     """The card, over a network back end."""
 
     identity = Identity(_VENDOR, _DEVICE, 0x02_0000, 3)
@@ -203,7 +203,9 @@ class E1000(PciDevice, name="e1000", size=0x2_0000, access=(4, 4)):
 
     # --- registers: general (13.4)
 
-    class ctrl(Register, offset=0x0000):
+    class ctrl(Register, offset=0x0000, reset=0x0240):
+        """Reset: 1000 Mbit/s, and the link shall be up."""
+
         def on_write(self, dev: E1000) -> None:
             if self.written & 1 << 26:
                 dev.reset_card()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from ratite.errors import UsageError
-from ratite.hw.model import UINT8, UINT16, Property, one_of
+from ratite.hw.model import RO, UINT8, UINT16, Property, Register, one_of
 from ratite.hw.pci.bar import Bar, Claim, Space
 from ratite.hw.pci.bus import PciBus
+from ratite.hw.pci.config import Capability
 from ratite.hw.pci.device import PciDevice
 from ratite.hw.pci.express import Express, PortType
 from ratite.hw.pci.gpex import REDHAT
@@ -99,33 +100,57 @@ class PcieRootPort(Bridge, name="pcie-root-port", size=0x1000):
         return self.msix
 
 
+class SlotNumbering(Capability, size=4):
+    """The number of the chassis whose slots are on the secondary bus (3.2.6 of the bridge specification)."""
+
+    number = 0x04
+
+    class slots(Register, offset=2, width=1, mode="ro"):
+        count, first_in_chassis = RO(4, 0), RO(5, reset=1)
+
+    class chassis(Register, offset=3, width=1):
+        pass
+
+    def __init__(self, device: Any, chassis: int) -> None:
+        super().__init__(device)
+        self._chassis = chassis
+
+    def fill(self) -> None:
+        self.chassis.value = self._chassis
+
+
 class PciBridge(Bridge, name="pci-bridge"):
     """A bridge to a conventional bus. Not modelled: its hot-plug controller."""
 
+    conventional_bus = True
     identity = Identity(REDHAT, 0x0001, _BRIDGE_CLASS)
     bus_name = "pci"
 
-    chassis_nr = Property(UINT8, 0, "number of the chassis, not 0").named("chassis_nr")
+    interrupt_pin = 0
+
+    chassis_nr = Property(UINT8, 0, "number of the chassis").named("chassis_nr")
     shpc = Property(one_of("off"), "off", "off alone: there is no hot-plug controller")
-    msi_ = Property(one_of("auto", "on", "off"), "auto", "interrupt messages").named("msi")
 
     def realized(self) -> None:
         super().realized()
-        if self.msi_ != "off":
-            self.msi = self.config.add_capability(Msi(self), 0x4C)
+        self.config.add_capability(SlotNumbering(self, self.chassis_nr), 0x40)
 
 
-class PciePciBridge(PciBridge, name="pcie-pci-bridge"):
+class PciePciBridge(Bridge, name="pcie-pci-bridge"):
     """A bridge from PCI Express to a conventional bus. Not modelled: its hot-plug controller."""
 
+    conventional_bus = True
     identity = Identity(REDHAT, 0x000E, _BRIDGE_CLASS)
+    bus_name = "pci"
+
+    msi_ = Property(one_of("auto", "on", "off"), "auto", "interrupt messages").named("msi")
 
     @property
     def extended(self) -> bool:
         return True
 
     def realized(self) -> None:
-        Bridge.realized(self)
+        super().realized()
         self.express = self.config.add_capability(Express(self, PortType.TO_CONVENTIONAL), 0x48)
         self.power = self.config.add_capability(PowerManagement(self), 0x84)
         if self.msi_ != "off":

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 
 from ratite import log
 from ratite.hw.pci.bar import Claim
+from ratite.memory import IoDevice
 
 
 class Decoder:
@@ -20,6 +21,7 @@ class Decoder:
     def __init__(self, name: str, claims: Callable[[], Iterable[Claim]]) -> None:
         self.name = name
         self._claims = claims
+        self._windows: list[AddressWindow] = []
         self._stale = True
         self._starts: list[int] = []
         self._answers: list[Claim] = []
@@ -27,6 +29,13 @@ class Decoder:
     def changed(self) -> None:
         """The claims may be others now."""
         self._stale = True
+        for window in self._windows:
+            window.forget()
+
+    def window(self, base: int) -> AddressWindow:
+        """A way for a CPU to the addresses from `base` on."""
+        self._windows.append(AddressWindow(self, base))
+        return self._windows[-1]
 
     def answers(self) -> list[Claim]:
         """Every run of addresses with its target, lowest first; no two overlap."""
@@ -46,33 +55,44 @@ class Decoder:
             log.write("guest_errors", f"{self.name}: no function takes {size} bytes at {address:#x}")
         return None
 
-    def read(self, address: int, size: int) -> int:
-        """Read 1, 2, 4 or 8 bytes."""
-        claim = self.find(address, size)
-        if claim is None:
-            return (1 << 8 * size) - 1
-        return claim.target.mmio_read(address - claim.start + claim.offset, size)
-
-    def write(self, address: int, size: int, value: int) -> None:
-        """Write 1, 2, 4 or 8 bytes."""
-        claim = self.find(address, size)
-        if claim is not None:
-            claim.target.mmio_write(address - claim.start + claim.offset, size, value)
-
 
 class AddressWindow:
-    """A run of CPU addresses that leads to a decoder's addresses from `base` on."""
+    """A run of CPU addresses that leads to a decoder's addresses from `base` on.
+
+    It remembers who answered last, and is most often right that the next access is for the same one.
+    """
 
     def __init__(self, decoder: Decoder, base: int) -> None:
         self.decoder, self.base = decoder, base
+        self.forget()
+
+    def forget(self) -> None:
+        """Functions may answer elsewhere now."""
+        self._start, self._end, self._shift = 1, 0, 0    # holds no access
+        self._target: IoDevice | None = None
 
     def mmio_read(self, offset: int, size: int) -> int:
-        """A CPU reads."""
-        return self.decoder.read(self.base + offset, size)
+        """A CPU reads 1, 2, 4 or 8 bytes; ones where nobody answers."""
+        if not (self._start <= offset and offset + size <= self._end):
+            self._find(offset, size)
+        target = self._target
+        return target.mmio_read(offset - self._shift, size) if target is not None else (1 << 8 * size) - 1
 
     def mmio_write(self, offset: int, size: int, value: int) -> None:
-        """A CPU writes."""
-        self.decoder.write(self.base + offset, size, value)
+        """A CPU writes; lost where nobody answers."""
+        if not (self._start <= offset and offset + size <= self._end):
+            self._find(offset, size)
+        target = self._target
+        if target is not None:
+            target.mmio_write(offset - self._shift, size, value)
+
+    def _find(self, offset: int, size: int) -> None:
+        claim = self.decoder.find(self.base + offset, size)
+        if claim is None:
+            self.forget()
+        else:
+            self._start, self._end = claim.start - self.base, claim.end - self.base
+            self._shift, self._target = self._start - claim.offset, claim.target
 
 
 def _disjoint(claims: Iterable[Claim]) -> list[Claim]:

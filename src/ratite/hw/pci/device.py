@@ -46,7 +46,10 @@ class PciDevice(Device, bus=BUS, abstract=True):
     """Device number * 8 + function number."""
     secondary: PciBus | None = None
     """The bus behind a bridge."""
+    conventional_bus = False
+    """Whether that is a conventional one, with wires of its own."""
     memory: BusMaster
+    _pin_wanted = _pin_level = False
 
     # --- for the function's author
 
@@ -57,8 +60,9 @@ class PciDevice(Device, bus=BUS, abstract=True):
 
     def set_interrupt(self, level: bool) -> None:
         """Drive the interrupt pin; it is kept low while messages are in use or the guest has switched it off."""
-        self._pin_wanted = level
-        self.update_interrupt()
+        if level != self._pin_wanted:
+            self._pin_wanted = level
+            self.update_interrupt()
 
     @property
     def messages(self) -> Msix | Msi | None:
@@ -101,7 +105,6 @@ class PciDevice(Device, bus=BUS, abstract=True):
         self.express: Express | None = None
         self.power: PowerManagement | None = None
         self._rom: RomImage | None = None
-        self._pin_wanted = self._pin_level = False
         self.config = ConfigSpace(EXTENDED if self.extended else CONVENTIONAL)
         self.header = self.config.add(self.header_type(self), 0)
 

@@ -13,8 +13,8 @@ from ratite.hw.model import RO, RW, W1C, Register
 from ratite.hw.pci.config import Capability
 
 _ROLE_BASED_ERRORS, _FUNCTION_RESET = 1 << 15, 1 << 28
-_SLOT_HAS_CARD, _LINK_TRAINED_STATE = 1 << 6, 1 << 13
-_SPEED_16, _WIDTH_1, _WIDTH_32 = 4, 1 << 4, 32 << 4
+_ENDPOINT_LINK, _PORT_LINK = 1 | 1 << 4, 4 | 32 << 4    # 2.5 GT/s with one lane, 16 GT/s with 32
+_SLEEPS = 1 << 10                                       # the link may enter L0s
 
 
 class PortType(IntEnum):
@@ -100,7 +100,7 @@ class Express(Capability, size=0x3C):
     @property
     def resettable(self) -> bool:
         """Whether it can be reset alone."""
-        return self.kind is PortType.ENDPOINT
+        return self.kind in (PortType.ENDPOINT, PortType.INTEGRATED_ENDPOINT)
 
     @property
     def occupied(self) -> bool:
@@ -111,10 +111,8 @@ class Express(Capability, size=0x3C):
     def fill(self) -> None:
         self.flags.port_type, self.flags.slot = self.kind, int(self.slot is not None)
         self.device_capabilities.value = _ROLE_BASED_ERRORS | (_FUNCTION_RESET if self.resettable else 0)
-        if self.kind is PortType.INTEGRATED_ENDPOINT:    # has no link
-            return
-        width = _WIDTH_32 if self.kind is PortType.ROOT_PORT else _WIDTH_1
-        self.link_capabilities.value = _SPEED_16 | width | self.port << 24
-        self.link_status.value = _SPEED_16 | width
+        link = _PORT_LINK if self.kind is PortType.ROOT_PORT else _ENDPOINT_LINK
+        self.link_capabilities.value = link | _SLEEPS | self.port << 24
+        self.link_status.value = link
         if self.slot is not None:
             self.slot_capabilities.value = self.slot << 19

@@ -33,6 +33,7 @@ class Status(Register):
 
     interrupt = RO(3)
     capabilities = RO(4)
+    fast_clock, fast_back_to_back = RO(5), RO(7)
     data_parity_error = W1C(8)
     signalled_target_abort, received_target_abort = W1C(11), W1C(12)
     received_master_abort = W1C(13)
@@ -172,7 +173,7 @@ class WindowRegister(Register):
 
 
 class BridgeHeader(Header, width=2):
-    """Type 1: a bridge. All its windows are there, with 32-bit I/O and 64-bit prefetchable addresses."""
+    """Type 1: a bridge. All its windows are there, with 16-bit I/O and 64-bit prefetchable addresses."""
 
     kind = 1
     bar_count = 2
@@ -189,14 +190,14 @@ class BridgeHeader(Header, width=2):
     class subordinate(Register, offset=0x1A, width=1):
         pass
 
-    class secondary_latency(Register, offset=0x1B, width=1, mode="ro"):
+    class secondary_latency(Register, offset=0x1B, width=1):
         pass
 
     class io_base(WindowRegister, offset=0x1C, width=1):
-        kind, page = RO(3, 0, reset=1), RW(7, 4)
+        page = RW(7, 4)
 
     class io_limit(WindowRegister, offset=0x1D, width=1):
-        kind, page = RO(3, 0, reset=1), RW(7, 4)
+        page = RW(7, 4)
 
     class secondary_status(Status, offset=0x1E):
         pass
@@ -219,10 +220,7 @@ class BridgeHeader(Header, width=2):
     class prefetchable_limit_high(WindowRegister, offset=0x2C, width=4):
         pass
 
-    class io_base_high(WindowRegister, offset=0x30):
-        pass
-
-    class io_limit_high(WindowRegister, offset=0x32):
+    class io_high(Register, offset=0x30, width=4, mode="ro"):
         pass
 
     class rom(RomAddress, offset=0x38, width=4):
@@ -236,14 +234,20 @@ class BridgeHeader(Header, width=2):
             if self.secondary_reset:
                 block.device.reset_secondary()
 
+    def fill(self) -> None:
+        super().fill()
+        if self.device.conventional_bus:
+            for status in (self.status, self.secondary_status):
+                status.fast_clock = status.fast_back_to_back = 1
+        else:    # a port passes nothing on until it is told to
+            self.io_base.page, self.memory_base.page, self.prefetchable_base.page = 0xF, 0xFFF, 0xFFF
+
     def ranges(self, space: Space) -> list[tuple[int, int]]:
         """The addresses that are passed on to the secondary bus: (first, one after the last); none where first is
         above last.
         """
         if space is Space.IO:
-            base = self.io_base_high.value << 16 | self.io_base.page << 12
-            limit = self.io_limit_high.value << 16 | self.io_limit.page << 12
-            return [(base, limit + _IO_UNIT)]
+            return [(self.io_base.page << 12, (self.io_limit.page << 12) + _IO_UNIT)]
         base = self.prefetchable_base_high.value << 32 | self.prefetchable_base.page << 20
         limit = self.prefetchable_limit_high.value << 32 | self.prefetchable_limit.page << 20
         plain = self.memory_base.page << 20, (self.memory_limit.page << 20) + _MEMORY_UNIT

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ratite.hw.model import Device, Outputs
 from ratite.hw.pci.bar import Space
 from ratite.hw.pci.bus import PINS, PciBus
-from ratite.hw.pci.decode import AddressWindow, Decoder
+from ratite.hw.pci.decode import Decoder
 from ratite.memory import AddressSpace, BusError
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class PciHost(Device, abstract=True):
 
     def window(self, memory: AddressSpace, at: int, size: int, space: Space, base: int, name: str) -> None:
         """Let CPU addresses from `at` on lead to PCI addresses from `base` on."""
-        target = AddressWindow(self.decoders[space], base)
+        target = self.decoders[space].window(base)
         self._windows.add(id(target))
         memory.add_io(at, size, target, name)
 

@@ -229,6 +229,8 @@ class VirtioPci(PciDevice, abstract=True, size=_END):
     """
 
     backend_type: ClassVar[type[VirtioDevice]]
+    inner_properties: ClassVar[dict[str, Property[Any]]]
+    """Properties of the device inside, before anybody changed a default."""
     class_code: ClassVar[int]
     usual_vectors: ClassVar[int | None] = None
     """How many messages there are when the user does not say; one for each queue and one by default."""
@@ -246,6 +248,7 @@ class VirtioPci(PciDevice, abstract=True, size=_END):
         super().__init_subclass__(**keywords)
         if backend is not None:
             cls.backend_type = backend
+            cls.inner_properties = dict(backend.properties)
             cls.properties = {**cls.properties, **backend.properties}
         if class_code is not None:
             cls.class_code = class_code
@@ -263,11 +266,12 @@ class VirtioPci(PciDevice, abstract=True, size=_END):
         self._forget()
 
     def make_backend(self) -> VirtioDevice:
-        """The device inside, with those properties that are its own and not left as they are by default."""
-        inner = [(prop.attribute, prop.default) for prop in self.backend_type.properties.values()]
-        return self.backend_type(
-            **{name: self.__dict__[name] for name, default in inner if self.__dict__[name] != default}
-        )
+        """The device inside. What nobody has set is left to it: `-global` may have changed defaults of either."""
+        chosen = {
+            prop.attribute: self.__dict__[prop.attribute] for name, prop in self.inner_properties.items()
+            if self.properties[name] is not prop or self.__dict__[prop.attribute] != prop.default
+        }
+        return self.backend_type(**chosen)
 
     def _choose_vectors(self) -> int:
         count = self.vectors
@@ -522,7 +526,7 @@ class VirtioPci(PciDevice, abstract=True, size=_END):
             dev.backend.notify_queue(self.index)
 
 
-class VirtioBlkPci(VirtioPci, name="virtio-blk-pci", backend=VirtioBlk, class_code=0x01_0000):
+class VirtioBlkPci(VirtioPci, name="virtio-blk-pci", alias="virtio-blk", backend=VirtioBlk, class_code=0x01_0000):
     """A disk (virtio-blk-device) as a PCI function."""
 
 
@@ -538,7 +542,7 @@ class VirtioBlkPciNonTransitional(VirtioBlkPci, name="virtio-blk-pci-non-transit
     disable_legacy = Property(one_of("on"), "on", "on alone: this function has no legacy interface")
 
 
-class VirtioNetPci(VirtioPci, name="virtio-net-pci", backend=VirtioNet, class_code=0x02_0000):
+class VirtioNetPci(VirtioPci, name="virtio-net-pci", alias="virtio-net", backend=VirtioNet, class_code=0x02_0000):
     """A network card (virtio-net-device) as a PCI function."""
 
 
@@ -554,7 +558,7 @@ class VirtioNetPciNonTransitional(VirtioNetPci, name="virtio-net-pci-non-transit
     disable_legacy = Property(one_of("on"), "on", "on alone: this function has no legacy interface")
 
 
-class VirtioSerialPci(VirtioPci, name="virtio-serial-pci", backend=VirtioSerial, class_code=0x07_8000):
+class VirtioSerialPci(VirtioPci, name="virtio-serial-pci", alias="virtio-serial", backend=VirtioSerial, class_code=0x07_8000):
     """A controller of serial ports (virtio-serial-device) as a PCI function."""
 
     usual_vectors = 2
@@ -572,7 +576,7 @@ class VirtioSerialPciNonTransitional(VirtioSerialPci, name="virtio-serial-pci-no
     disable_legacy = Property(one_of("on"), "on", "on alone: this function has no legacy interface")
 
 
-class VirtioRngPci(VirtioPci, name="virtio-rng-pci", backend=VirtioRng, class_code=0x00_FF00):
+class VirtioRngPci(VirtioPci, name="virtio-rng-pci", alias="virtio-rng", backend=VirtioRng, class_code=0x00_FF00):
     """An entropy source (virtio-rng-device) as a PCI function."""
 
 
