@@ -374,10 +374,15 @@ class Lowering:
 
     def _op_cas(self, v: Value) -> str:
         p = self.host_pointer(self._address(v.args[0]), v.width, write=True)
+        if v.width > 64:
+            self.about_to_exchange(p)
         old, new, w = self.value(v.args[1]), self.value(v.args[2]), v.width
         pair = self(f"cmpxchg ptr {p}, i{w} {old}, i{w} {new} seq_cst seq_cst, align {w // 8}")
         self.accessed()
         return self(f"extractvalue {{ i{w}, i1 }} {pair}, 0")
+
+    def about_to_exchange(self, pointer: str) -> None:
+        """More than a word is going to be compared and exchanged there."""
 
     #: Loads may fault, and nothing else may tell: also one whose result nobody needs has to be done.
     must_load = False

@@ -409,6 +409,11 @@ class StencilLowering(Lowering):
         delta = self(f"load i64, ptr {self(f'getelementptr i8, ptr {entry}, i64 24')}")
         return self(f"inttoptr i64 {self(f'add i64 {delta}, {address}')} to ptr")
 
+    def about_to_exchange(self, pointer: str) -> None:
+        if self.arch.user:  # the host's instruction wants registers that are pinned, and must not be the one that faults
+            host.probe(self, pointer)
+            self.accessed()
+
     def accessed(self) -> None:
         if self.how.precise:
             self.line(host.keep_pinned(self.word))

@@ -5,7 +5,7 @@ share the text of the plain ones. A load reservation is an address and the value
 store succeeds where memory still holds that value, also when it has been changed and changed back meanwhile.
 
 The result register of a read-modify-write may not be its address register; that it is the other source has no defined
-result, and is taken for illegal too. `amcas`, whose result register is a source, may have any. Not modelled: `sc.q`.
+result, and is taken for illegal too. `amcas`, whose result register is a source, may have any.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 from ratite.ir import Value
 from ratite.isa.dsl import Format, Session
 from ratite.isa.loongarch.exceptions import illegal, require_aligned
-from ratite.isa.loongarch.formats import R2, Atomic, Linked
+from ratite.isa.loongarch.formats import R2, R3, Atomic, Linked
 from ratite.isa.loongarch.la_memory import WIDTHS
 from ratite.isa.loongarch.table import LOONGARCH
 
@@ -28,6 +28,8 @@ NO_RESERVATION = -1
 
 def _load_linked(s: Session, o: Any, address: Value, width: int) -> None:
     v = s.load(address, width)
+    if width == 64 and s.config.has("SCQ"):
+        s.reserve_high = _above(s, address)
     s.reserve_addr = address
     s.reserve_value = v.zext(64)
     s.r[o.rd] = v.sext(64)
@@ -38,6 +40,30 @@ def _store_conditional(s: Session, o: Any, address: Value, width: int) -> None:
     with s.when(s.reserve_addr == address, likely=True):
         expected = s.reserve_value.trunc(width)
         done.value = (s.cas(address, expected, s.r[o.rd].trunc(width)) == expected).zext(64)
+    s.reserve_addr = NO_RESERVATION
+    s.r[o.rd] = done.value
+
+
+def _above(s: Session, address: Value) -> Value:
+    """The doubleword above one at a multiple of 16. What the program reads there later is compared in effect too: where it is
+    not this, `sc.q` fails."""
+    high = s.var(0)
+    with s.when((address & 15) == 0):
+        high.value = s.load(address + 8, 64)
+    return high.value
+
+
+@LOONGARCH.extension("SCQ")("00111000010101110 ..... ..... .....", "sc.q {rd}, {rk}, {rj}")
+def sc_q(s: Session, o: R3) -> None:
+    """Store rd and above it rk if the reservation that ll.d made of the lower doubleword still holds, and what was above it;
+    rd is one where they were stored, else zero."""
+    address = s.r[o.rj]
+    require_aligned(s, address, 16)
+    done = s.var(0)
+    with s.when(s.reserve_addr == address, likely=True):
+        expected = s.reserve_value.zext(128) | s.reserve_high.zext(128) << 64
+        new = s.r[o.rd].zext(128) | s.r[o.rk].zext(128) << 64
+        done.value = (s.cas(address, expected, new) == expected).zext(64)
     s.reserve_addr = NO_RESERVATION
     s.r[o.rd] = done.value
 
