@@ -52,6 +52,18 @@ def test_program_prints_what_it_prints_in_qemu(tmp_path: Path) -> None:
     assert (ours.stdout, ours.returncode) == (theirs.stdout, theirs.returncode), ours.stderr
 
 
+def test_pairs_are_stored_at_once(tmp_path: Path) -> None:
+    """ll.d and sc.q in a loop, and what happens where the upper doubleword changes between them; QEMU 11 does the same."""
+    compiler = next((command for command in compilers() if shutil.which(command[0])), None)
+    if compiler is None:
+        pytest.skip(TARGET.missing())
+    program = tmp_path / "sc_q"
+    subprocess.run([*compiler, *OPTIONS, "-o", str(program), str(PROGRAM.with_name("sc_q.c"))], check=True)
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "src")}
+    done = subprocess.run([*RATITE, "-cpu", "max", str(program)], env=environment, timeout=300, check=False)
+    assert done.returncode == 42
+
+
 @given(data=st.data())
 def test_return_restores_everything(data: st.DataObject) -> None:
     """After the handler, registers, control, mask and alternate stack are what they were, whatever the handler did."""

@@ -39,7 +39,9 @@ def hostable(op: str, attr: dict[str, Any]) -> bool:
     """Whether the host computes this operation at all."""
     if attr.get("rm") == 4 or "f16" in attr.values():
         return False
-    return op != "fma" or "+fma," in host.cpu()[1] + ","
+    rounds = op == "froundi" or (op == "fcvt_f2i" and attr["rm"] != 1)
+    needs = "fma" if op == "fma" else "sse4.1" if rounds else ""
+    return not needs or f"+{needs}," in host.cpu()[1] + ","
 
 
 class _Shape(NamedTuple):

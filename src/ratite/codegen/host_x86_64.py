@@ -106,6 +106,14 @@ def identity() -> str:
     return lines.get("model name", "") + lines.get("flags", "")
 
 
+def probe(t: Any, pointer: str) -> None:
+    """LLVM text that writes memory as it is, and so faults where it can not be written: some number, whichever, is exchanged for itself. The one
+    taken is in a register anyway, so that no pinned one is needed for it.
+    """
+    number = t("ptrtoint ptr %env to i64")
+    t(f"cmpxchg ptr {pointer}, i64 {number}, i64 {number} seq_cst seq_cst, align 8")
+
+
 # --- vectors ----------------------------------------------------------------------------------------------------------------------
 def permutes_bytes() -> bool:
     """Whether there is an instruction that permutes 16 bytes as 16 others say."""

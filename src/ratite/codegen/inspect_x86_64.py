@@ -63,12 +63,15 @@ def _whole_register(number: int) -> str:
 
 
 def is_precise(code: bytes) -> bool:
-    """Whether the pinned registers are as at the code's start wherever an access to guest memory may fault."""
+    """Whether the pinned registers are as at the code's start wherever an access to guest memory may fault.
+
+    `cmpxchg16b` does not count: memory is written just before it, to find that out.
+    """
     written_at: list[int] = []
     last = -1
     for i in _disassembler().disasm(code, 0):
         memory = [o.mem for o in i.operands if o.type == 3]  # capstone.x86.X86_OP_MEM
-        if i.mnemonic != "lea" and any(m.base == 0 or _whole_register(m.base) not in _SAFE_BASES for m in memory):
+        if not i.mnemonic.endswith(("lea", "cmpxchg16b")) and any(m.base == 0 or _whole_register(m.base) not in _SAFE_BASES for m in memory):
             last = max(last, i.address)
         if i.mnemonic.startswith("j") and i.operands[0].type == 2 and 0 <= i.operands[0].imm <= last < i.address:
             last = i.address  # a loop around an access

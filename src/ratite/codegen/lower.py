@@ -380,6 +380,8 @@ class Lowering:
     def _op_cas(self, v: Value) -> str:
         address = self._address(v.args[0])
         p = self.host_pointer(address, v.width, write=True)
+        if v.width > 64:
+            self.about_to_exchange(p)
         self._count_atomic(address, p)
         old, new, w = self.value(v.args[1]), self.value(v.args[2]), v.width
         pair = self(f"cmpxchg ptr {p}, i{w} {old}, i{w} {new} seq_cst seq_cst, align {w // 8}")
@@ -433,6 +435,9 @@ class Lowering:
         self.line(f"br label %{out}")
         self.start(out)
         return self(f"phi i1 [ false, %{before} ], [ {done}, %{holds} ]")
+
+    def about_to_exchange(self, pointer: str) -> None:
+        """More than a word is going to be compared and exchanged there."""
 
     #: Loads may fault, and nothing else may tell: also one whose result nobody needs has to be done.
     must_load = False

@@ -431,6 +431,11 @@ class StencilLowering(Lowering):
     def reserved_address(self, address: str, p: str) -> str:
         return address if self.arch.user else super().reserved_address(address, p)
 
+    def about_to_exchange(self, pointer: str) -> None:
+        if self.arch.user:  # the host's instruction wants registers that are pinned, and must not be the one that faults
+            host.probe(self, pointer)
+            self.accessed()
+
     def accessed(self) -> None:
         if self.how.precise:
             self.line(host.keep_pinned(self.word))

@@ -112,13 +112,13 @@ class StateView:
             vcpu.words[vcpu.base8 + slot.offset // 8] = value & mask(slot.width)
 
     def save(self) -> dict[str, Any]:
-        """All declared state, for migration and comparison."""
+        """All declared state, for migration and comparison; registers within wider ones are part of these."""
         result: dict[str, Any] = {"pc": self.pc, "fp_flags": self.fp_flags}
         tables = self._vcpu.tables
         for slot in self._slots.values():
             if slot.name in tables:
                 result[slot.name] = bytes(tables[slot.name].view)
-            elif slot.offset >= ISA_BASE or slot.offset < 0:
+            elif (slot.offset >= ISA_BASE or slot.offset < 0) and not getattr(slot.decl, "within", ""):
                 result[slot.name] = list(getattr(self, slot.name)) if isinstance(slot.decl, RegFile) else getattr(self, slot.name)
         return result
 

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from itertools import islice
 
 import pytest
 
@@ -25,14 +26,18 @@ pytestmark = pytest.mark.skipif(TOOL is None, reason="no llvm-mc of version 18 o
 
 def words(count: int) -> Iterator[tuple[Insn, int, str]]:
     """Random words of every instruction with their texts; words that are illegal when they run left out."""
-    arch, choice = subject("max").arch, random.Random("words")
-    for insn in arch.decoder.insns:
-        for _ in range(count):
-            word = insn.value | choice.getrandbits(32) & ~insn.mask
-            operands = {o.name: o.get(word) for o in insn.fmt.statics}
-            reserved = operands.get("overlap") or operands.get("reversed") or operands.get("fcsr", 0) > 3
-            if arch.decoder.decode(word, 4) is insn and not reserved:
-                yield insn, word, insn.assembly(word, arch.register_name)
+    for insn in subject("max").arch.decoder.insns:
+        yield from islice(_words_of(insn), count)
+
+
+def _words_of(insn: Insn) -> Iterator[tuple[Insn, int, str]]:
+    arch, choice = subject("max").arch, random.Random(insn.name)
+    for _ in range(1000):
+        word = insn.value | choice.getrandbits(32) & ~insn.mask
+        operands = {o.name: o.get(word) for o in insn.fmt.statics}
+        reserved = operands.get("overlap") or operands.get("reversed") or operands.get("fcsr", 0) > 3
+        if arch.decoder.decode(word, 4) is insn and not reserved:
+            yield insn, word, insn.assembly(word, arch.register_name)
 
 
 def plain(text: str) -> str:

@@ -10,7 +10,7 @@ from functools import cached_property
 from ratite.isa.loongarch import cpucfg
 
 #: Features that have instructions of their own, by their names in the instruction table and in CPUCFG.
-FEATURES = ("FP", "CRC", "LAM", "LAM_BH", "LAMCAS", "LLACQ_SCREL", "LLFTP", "FRECIPE", "LSX", "LASX")
+FEATURES = ("FP", "CRC", "LAM", "LAM_BH", "LAMCAS", "LLACQ_SCREL", "SCQ", "LLFTP", "FRECIPE", "LSX", "LASX")
 
 #: What Linux calls features in /proc/cpuinfo, in its order (`arch/loongarch/kernel/proc.c`).
 _LINUX_NAMES = {"LAM": "lam", "UAL": "ual", "FP": "fpu", "LSX": "lsx", "LASX": "lasx", "CRC": "crc32"}

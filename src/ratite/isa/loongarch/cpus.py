@@ -20,7 +20,7 @@ _LA464: dict[str, int] = {
 }  # fmt: skip
 
 #: What version 1.1 of the architecture added and Ratite has.
-_V1_1 = {"FRECIPE": 1, "DIV32": 1, "LAM_BH": 1, "LAMCAS": 1, "LLACQ_SCREL": 1}
+_V1_1 = {"FRECIPE": 1, "DIV32": 1, "LAM_BH": 1, "LAMCAS": 1, "LLACQ_SCREL": 1, "SCQ": 1}
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,10 @@
 Every atomic access is sequentially consistent, so the forms with a barrier (`_db`) and those that acquire or release
 share the text of the plain ones. A conditional store fails where an atomic instruction of another processor has touched
 the reserved 16 bytes, or memory holds another value than was read; plain stores of others that change it and change it
-back are not noticed.
+back are not noticed, and for `sc.q` only values count.
 
 The result register of a read-modify-write may not be its address register; that it is the other source has no defined
-result, and is taken for illegal too. `amcas`, whose result register is a source, may have any. Not modelled: `sc.q`.
+result, and is taken for illegal too. `amcas`, whose result register is a source, may have any.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 from ratite.ir import Value
 from ratite.isa.dsl import Format, Session
 from ratite.isa.loongarch.exceptions import illegal, require_aligned
-from ratite.isa.loongarch.formats import R2, Atomic, Linked
+from ratite.isa.loongarch.formats import R2, R3, Atomic, Linked
 from ratite.isa.loongarch.la_memory import WIDTHS
 from ratite.isa.loongarch.table import LOONGARCH
 
@@ -25,11 +25,40 @@ from ratite.isa.loongarch.table import LOONGARCH
 
 
 def _load_linked(s: Session, o: Any, address: Value, width: int) -> None:
-    s.r[o.rd] = s.load_reserved(address, width).sext(64)
+    if width == 64 and s.config.has("SCQ"):
+        high = _above(s, address)
+        s.r[o.rd] = s.load_reserved(address, width)
+        s.reserve_high = high
+    else:
+        s.r[o.rd] = s.load_reserved(address, width).sext(64)
 
 
 def _store_conditional(s: Session, o: Any, address: Value, width: int) -> None:
     s.r[o.rd] = s.store_conditional(address, s.r[o.rd].resize(width)).zext(64)
+
+
+def _above(s: Session, address: Value) -> Value:
+    """The doubleword above one at a multiple of 16. What the program reads there later is compared in effect too: where it is
+    not this, `sc.q` fails."""
+    high = s.var(0)
+    with s.when((address & 15) == 0):
+        high.value = s.load(address + 8, 64)
+    return high.value
+
+
+@LOONGARCH.extension("SCQ")("00111000010101110 ..... ..... .....", "sc.q {rd}, {rk}, {rj}")
+def sc_q(s: Session, o: R3) -> None:
+    """Store rd and above it rk if the reservation that ll.d made of the lower doubleword still holds, and what was above it;
+    rd is one where they were stored, else zero."""
+    address = s.r[o.rj]
+    require_aligned(s, address, 16)
+    done = s.var(0)
+    with s.when(s.reserve_addr == address, likely=True):
+        expected = s.reserve_value.zext(128) | s.reserve_high.zext(128) << 64
+        new = s.r[o.rd].zext(128) | s.r[o.rk].zext(128) << 64
+        done.value = (s.cas(address, expected, new) == expected).zext(64)
+    s.reserve_addr = -1
+    s.r[o.rd] = done.value
 
 
 def _pair(

@@ -36,6 +36,7 @@ class LoongArchState(State):
     v = RegFile(32, 128, names=V_NAMES, within="x")
     f = RegFile(32, 64, names=F_NAMES, within="x")
     fcc = RegFile(8, 8, names=FCC_NAMES)
+    reserve_high = Field(64, doc="what lies above the doubleword of the load reservation, for sc.q")
     fcsr_enables = Field(8, doc="FCSR0.Enables: floating-point exceptions that trap")
     fcsr_cause = Field(8, doc="FCSR0.Cause: exceptions of the last floating-point instruction")
 
