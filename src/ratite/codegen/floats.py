@@ -82,6 +82,8 @@ def _with_rounding(t: Lowering, rm: Any, compute: Any) -> str:
 def _arithmetic(t: Lowering, op: str, attr: dict[str, Any], args: list[str]) -> str:
     ty, width, suffix, _ = _TYPES[attr["fmt"]]
     floats = [(ty, _float(t, a, width)) for a in args]
+    if op in ("fadd", "fsub", "fma"):  # LLVM takes the sum of a known number and its opposite for +0, whatever the rounding mode
+        floats[0] = ty, t.unknown_float(ty, floats[0][1])
     name = {"fsqrt": "sqrt"}.get(op, op)
     r = _with_rounding(t, attr["rm"], lambda: _intrinsic(t, f"{name}.{suffix}", ty, floats, True))
     if op == "fma":  # infinity times zero plus a quiet NaN is invalid for RISC-V, not for the host
