@@ -173,6 +173,9 @@ FP_DECLARATIONS = """declare void @llvm.x86.sse.stmxcsr(ptr)
 declare void @llvm.x86.sse.ldmxcsr(ptr)
 """
 
+#: LLVM text that makes a number unknown, to be followed by the number.
+HIDDEN_FLOAT = 'call {ty} asm "", "=x,0"'
+
 # --- signal frames of Linux (arch/x86/include/uapi/asm/sigcontext.h): byte offsets in ucontext_t ---------------------------------------------
 _GREGS = 40
 UC_R8, UC_R9, UC_R11, UC_R12, UC_R13, UC_R14, UC_R15 = (_GREGS + 8 * n for n in (0, 1, 3, 4, 5, 6, 7))

@@ -479,6 +479,10 @@ class Lowering:
         """A helper is being called."""
 
     # --- floating point ---------------------------------------------------------------------------------------------------------
+    def unknown_float(self, ty: str, x: str) -> str:
+        """A number of which LLVM must know nothing. Where operands are never constants it knows nothing anyway."""
+        return x
+
     def _op_fp(self, v: Value) -> str:
         from ratite.codegen.floats import lower_fp, lower_fp_lanes
 

@@ -435,6 +435,10 @@ class _PieceLowering(Lowering):
         p = self._pointer(v, x.width)
         self.line(f"store volatile i{x.width} {self.value(x)}, ptr {p}, align 1{_GUEST}")
 
+    # --- floating point -----------------------------------------------------------------------------------------------------------
+    def unknown_float(self, ty: str, x: str) -> str:
+        return self(f"{host.HIDDEN_FLOAT.format(ty=ty)}({ty} {x})")
+
 
 def _base_of(address: Value) -> Value | None:
     """The register read that an address counts from, where it is one plus or minus a number."""

@@ -31,12 +31,13 @@ from ratite.cpu.memo import ENDS, RETURNS, Entry, Missing
 if TYPE_CHECKING:
     from ratite.cpu.engine import Engine
 
-#: Seconds between two questions, and by how much the intervals grow while the answers are nothing new.
-INTERVAL, _LONGEST_INTERVAL = 0.001, 8
-#: How often a place has to be found; twice as often for each time that code of its page was compiled in vain.
-HOT = 4
-#: How often a place has to be found that is inside a region already.
-_HOT_INSIDE = 32
+#: Seconds between two questions; to how many times that the interval grows while answers are nothing new, and after how many of those it grows.
+INTERVAL, _LONGEST_INTERVAL, _PATIENCE = 0.001, 8, 16
+#: How long execution has to be found at a place, in intervals; twice as long for each time that code of its page was compiled in vain. Compiling
+#: takes as long as running hot code a few hundred milliseconds saves.
+HOT = 20
+#: The same for a place that is inside a region already.
+_HOT_INSIDE = 200
 #: Most instructions of a region, and fewest that are worth it.
 LARGEST, SMALLEST = 300, 3
 #: Most instructions that are looked at for it, most pages that it lies in, and how deep calls are followed.
@@ -48,7 +49,7 @@ _ENTRIES = 48
 #: The part of code memory that regions may fill.
 _MEMORY_SHARE = 1 / 4
 #: Compiling may take this part of the time, and so many seconds before that counts.
-_TIME_SHARE, _GRACE = 0.2, 1.0
+_TIME_SHARE, _GRACE = 0.1, 0.3
 
 
 class _Part(NamedTuple):
@@ -291,13 +292,18 @@ class Regions:
         if self._ready:
             self._install()
         if place in self._tried:
-            self._dull = min(self._dull + 1, 16 * _LONGEST_INTERVAL)
+            self._dull = min(self._dull + 1, _PATIENCE * _LONGEST_INTERVAL)
             return
-        self._dull = max(self._dull - 64, 0)
-        self._found[place] += 1
+        self._dull = max(self._dull - 4 * _PATIENCE, 0)
+        self._found[place] += self._interval
         if self._found[place] >= self._threshold(key, offset):
             self._tried.add(place)
             self._asked.append(place)
+
+    @property
+    def _interval(self) -> int:
+        """Time between two questions."""
+        return 1 + self._dull // _PATIENCE
 
     def _threshold(self, key: PageKey, offset: int) -> int:
         page = self._engine.pages.get(key)
@@ -413,7 +419,7 @@ class Regions:
 
     # --- on the thread of its own ---------------------------------------------------------------------------------------------------------
     def _work(self) -> None:
-        while not self._closing.wait(INTERVAL if self._ready else INTERVAL * (1 + self._dull // 16)):
+        while not self._closing.wait(INTERVAL * (1 if self._ready else self._interval)):
             for vcpu in list(self._engine.vcpus):
                 vcpu.ask()
             while self._asked and not self._closing.is_set() and self._may_compile():
