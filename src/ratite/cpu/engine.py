@@ -98,6 +98,7 @@ class Engine:
         self.memory = CodeMemory(code_size, forks=user is not None)
         self.symbols = self._load_runtime()
         self._numbers: dict[str | bytes, int] = {}
+        self._data: dict[int, bytes] = {}
         self.symbol_table = HostBuffer(8 * _SYMBOLS)
         for name in sorted(self.symbols):
             self._number(name, self.symbols[name])
@@ -155,12 +156,13 @@ class Engine:
         address = self._constant_space + CONSTANT_SIZE * self._constants
         self._constants += 1
         self.memory.patch(address, name)
-        return self._number(name, address)
+        number = self._number(name, address)
+        self._data[number] = name
+        return number
 
     def constant_of(self, number: int) -> bytes | None:
         """The constant data with a number; None for a native helper."""
-        name = list(self._numbers)[number]
-        return name if isinstance(name, bytes) else None
+        return self._data.get(number)
 
     def relocate(self, base: int, relocations: array[int], page: int) -> None:
         """Fill in what depends on the address of code that lies at `base` and belongs to a guest page."""

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from ratite.bits import align_up
 from ratite.codegen import host_x86_64 as host
 from ratite.codegen.runtime import RELOCATE_ABSOLUTE, RELOCATE_MISS, RELOCATE_PAGE32, RELOCATE_PAGE64, RELOCATE_SYMBOL
-from ratite.codegen.stencil import ADDRESS32, ADDRESS64, CONSTANT, FIXED, MISS_HANDLERS, STUB, TAKEN
+from ratite.codegen.stencil import ADDRESS32, ADDRESS64, CONSTANT, FIXED, MISS_LOAD, MISS_STORE, STUB, TAKEN
 from ratite.cpu.codepage import PAGE, CodePage, Unit
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from ratite.cpu.memo import Entry, Lates, Memo
 
 _pack32 = struct.Struct("<i").pack_into
+
+_MISSES, _MISS_SIZE = (MISS_LOAD, MISS_STORE), len(host.MISS_STUB)
 
 #: What an element of a plan is; only instructions are entries, and only others than those are noted.
 INSTRUCTION, BEHIND_GUARD, GOTO = range(3)
@@ -99,10 +101,10 @@ class Image:
         """Fill in the late places of the instruction at offset `at`, whose code begins at `start`."""
         for kind, offset, value in lates:
             place = start + offset
-            if kind in MISS_HANDLERS:
+            if kind in _MISSES:
                 stub = self._end
                 self._cold.append(host.MISS_STUB)
-                self._end = stub + len(host.MISS_STUB)
+                self._end = stub + _MISS_SIZE
                 self.relocations += (stub, RELOCATE_MISS, value | at << 32 | start)
                 _pack32(self.code, place, stub - place - 4)
             elif kind == TAKEN:
