@@ -19,6 +19,7 @@ from ratite.codegen.library import Library
 from ratite.codegen.runtime import ENTRY_BITS
 from ratite.cpu.codepage import PAGE, CodePage, PageKey, Unit
 from ratite.cpu.hostmem import HostBuffer
+from ratite.cpu.joiner import Joiner
 from ratite.cpu.pagestore import PageStore
 from ratite.cpu.regions import Regions
 from ratite.cpu.translate import Translator
@@ -107,6 +108,7 @@ class Engine:
         self.memory.keep()
         self.entry_table = HostBuffer(_ENTRY.size << ENTRY_BITS)
         self.ram_table = HostBuffer(_ROW.size * (_RAM_ROWS + 1))
+        self.joiner = Joiner(self.function("join", ctypes.c_uint64, ctypes.c_void_p))
         self.translator = Translator(self)
         self._relocate = self.function("relocate", None, *[ctypes.c_void_p] * 6)
         self._enter_places = self.function("enter_places", None, *[ctypes.c_void_p] * 5)
@@ -134,8 +136,9 @@ class Engine:
             self._map_changed()
 
     def _load_runtime(self) -> dict[str, int]:
-        memset = ctypes.cast(ctypes.memset, ctypes.c_void_p).value or 0
-        symbols = {"memset": self.memory.put(_thunk(memset)), "code_range": self.memory.put(bytes(40))}
+        symbols = {"code_range": self.memory.put(bytes(40))}
+        for name, function in (("memset", ctypes.memset), ("memcpy", ctypes.memmove)):
+            symbols[name] = self.memory.put(_thunk(ctypes.cast(function, ctypes.c_void_p).value or 0))
         symbols |= self.memory.load(Object(self.library.get_runtime()), symbols)
         return symbols
 
