@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -220,6 +221,8 @@ def run(config: SystemConfig) -> int:
     emulation = Emulation(config)
     if tree := emulation.machine.options.dumpdtb:
         _say(f"The device tree is in {tree}; the machine does not start.")
+    gc.freeze()  # the machine stays; and what translation makes lasts and has no cycles, so it is looked through seldom
+    gc.set_threshold(100_000, 20, 20)
     try:
         return emulation.run()
     finally:

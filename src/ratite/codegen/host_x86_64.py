@@ -29,8 +29,8 @@ MISS_STUB = struct.pack("<BiBiQI2x", 0xB8, 0, 0xE9, 0, 0, 0)
 MISS_OPERAND, MISS_JUMP, MISS_RECORD, MISS_RETRY = 1, 6, 10, 18
 
 
-#: Instructions of 0 to 3 bytes that do nothing.
-NOPS = (b"", b"\x90", b"\x66\x90", b"\x0f\x1f\x00")
+#: An instruction of one byte that does nothing.
+NOP = b"\x90"
 
 
 def jump(at: int, to: int) -> bytes:

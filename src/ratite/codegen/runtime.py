@@ -18,6 +18,7 @@ code), writable}; the table ends with a row of last < first.
 from __future__ import annotations
 
 from ratite.codegen import host_x86_64 as host
+from ratite.codegen.joining import joining_text
 from ratite.codegen.lower import METADATA, HelperLowering
 from ratite.codegen.sampling import sampling_text
 from ratite.codegen.stencil import JUMP_BASE, JUMP_ENTRIES, JUMP_SIZE, PAGE_BITS, TLB_ENTRIES, TLB_SIZE, signature
@@ -822,7 +823,7 @@ def runtime_text(arch: Arch) -> str:
     """The LLVM module of the engine and of the ISA's helpers."""
     parts = [f'target triple = "{host.TRIPLE}"\n', METADATA, host.FP_DECLARATIONS, "declare ptr @llvm.addressofreturnaddress.p0()\n"]
     parts += [_entering(arch), _dispatch(arch), _find_entry(arch), _fetch_is(arch), _raising(arch), _flushing(arch)]
-    parts += [_memory(arch), _faults(arch), _placing(arch), sampling_text(arch)]
+    parts += [_memory(arch), _faults(arch), _placing(arch), joining_text(RELOCATE_MISS), sampling_text(arch)]
     if not arch.user:
         parts += [_miss(arch, False), _miss(arch, True)]
     declarations: set[str] = set()

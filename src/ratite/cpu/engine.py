@@ -24,6 +24,7 @@ from ratite.codegen.runtime import ENTRY_BITS
 from ratite.cpu.codepage import PAGE, CodePage, PageKey, Unit
 from ratite.cpu.exclusive import Exclusive
 from ratite.cpu.hostmem import HostBuffer
+from ratite.cpu.joiner import Joiner
 from ratite.cpu.pagestore import PageStore
 from ratite.cpu.regions import Regions
 from ratite.cpu.translate import Translator
@@ -111,6 +112,7 @@ class Engine:
         self.memory = CodeMemory(code_size, single=user is not None or tuning.perf)
         self.symbols = self._load_runtime()
         self._numbers: dict[str | bytes, int] = {}
+        self._data: dict[int, bytes] = {}
         self.symbol_table = HostBuffer(8 * _SYMBOLS)
         for name in sorted(self.symbols):
             self._number(name, self.symbols[name])
@@ -122,6 +124,7 @@ class Engine:
         self.entry_table = HostBuffer(_ENTRY.size << ENTRY_BITS)
         self.reservations = HostBuffer(4 * RESERVATIONS)
         self.ram_table = HostBuffer(_ROW.size * (_RAM_ROWS + 1))
+        self.joiner = Joiner(self.function("join", ctypes.c_uint64, ctypes.c_void_p))
         self.translator = Translator(self)
         self._relocate = self.function("relocate", None, *[ctypes.c_void_p] * 6)
         self._enter_places = self.function("enter_places", None, *[ctypes.c_void_p] * 5)
@@ -152,8 +155,9 @@ class Engine:
                     self.regions.start()
 
     def _load_runtime(self) -> dict[str, int]:
-        memset = ctypes.cast(ctypes.memset, ctypes.c_void_p).value or 0
-        own = {"memset": _thunk(memset), "code_range": bytes(40), "sampling": bytes(8), "read_checked": READ_CHECKED}
+        own = {"code_range": bytes(40), "sampling": bytes(8), "read_checked": READ_CHECKED}
+        for name, function in (("memset", ctypes.memset), ("memcpy", ctypes.memmove)):
+            own[name] = _thunk(ctypes.cast(function, ctypes.c_void_p).value or 0)
         symbols = {name: self.memory.put(code) for name, code in own.items()}
         symbols |= self.memory.load(Object(self.library.get_runtime()), symbols)
         return symbols
@@ -175,12 +179,13 @@ class Engine:
         address = self._constant_space + CONSTANT_SIZE * self._constants
         self._constants += 1
         self.memory.patch(address, name)
-        return self._number(name, address)
+        number = self._number(name, address)
+        self._data[number] = name
+        return number
 
     def constant_of(self, number: int) -> bytes | None:
         """The constant data with a number; None for a native helper."""
-        name = list(self._numbers)[number]
-        return name if isinstance(name, bytes) else None
+        return self._data.get(number)
 
     def relocate(self, base: int, relocations: array[int], page: int) -> None:
         """Fill in what depends on the address of code that lies at `base` and belongs to a guest page."""

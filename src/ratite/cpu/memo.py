@@ -2,12 +2,13 @@
 
 One `Memo` serves one translation context (a privilege mode). An entry is what the translator joins:
 
-    (code, lates, length, branch, flow)
+    (code, lates, length, branch, flow, record)
 
-lates: places to fill when the code is placed, as (kind, offset, value): for TAKEN and STUB the value is the distance of the target from the
-instruction, for addresses what to add to the instruction's address, for FIXED and CONSTANT `symbol << 32` plus the lower half of what to add to
-its address, for MISS_LOAD and MISS_STORE `symbol << 48`. Symbols are numbers (`Engine.symbol_index`). branch: distance of a direct jump's target,
-or None. flow: GOES_ON, ENDS (what follows is not reached from here) or RETURNS (it is reached when a callee or a trap handler returns).
+lates: places to fill when the code is placed, as (kind, offset, value), with kinds of `ratite.codegen.joining`: for TO and AWAY the value is the
+distance of the target from the instruction, for addresses what to add to the instruction's address, for other relocations `symbol << 32` plus the
+lower half of what to add to its address, for MISS `symbol << 48`. Symbols are numbers (`Engine.symbol_index`). branch: distance of a direct jump's
+target, or None. flow: GOES_ON, ENDS (what follows is not reached from here) or RETURNS (it is reached when a callee or a trap handler returns).
+record: host address of what native code knows of code and lates.
 
 A word is first decoded. The instruction with its static operands has a recipe; the recipe with the numbers of the registers and the classes of the
 immediates gives a draft, in which all is done but for the values of the immediates. There are many more words than drafts.
@@ -19,7 +20,10 @@ import struct
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ratite.codegen import host_x86_64 as host
 from ratite.codegen import pseudo
+from ratite.codegen.joining import AWAY, MISS, TO, record, relocation
+from ratite.codegen.runtime import RELOCATE_ABSOLUTE, RELOCATE_PAGE32, RELOCATE_PAGE64, RELOCATE_SYMBOL
 from ratite.codegen.stencil import (
     ADDRESS32,
     ADDRESS64,
@@ -29,6 +33,8 @@ from ratite.codegen.stencil import (
     JUMP_SIZE,
     MEMORY,
     MISS_HANDLERS,
+    MISS_LOAD,
+    MISS_STORE,
     STUB,
     TAKEN,
     ZERO,
@@ -44,11 +50,24 @@ from ratite.isa.dsl import Insn
 
 if TYPE_CHECKING:
     from ratite.cpu.engine import Engine
+    from ratite.cpu.joiner import Records
     from ratite.ir import Block
 
 Lates = tuple[tuple[int, int, int], ...]
-Entry = tuple[bytes, Lates | None, int, int | None, int]
+Entry = tuple[bytes, Lates, int, int | None, int, int]
 GOES_ON, ENDS, RETURNS = range(3)
+
+#: What becomes of late places of stencils.
+_KINDS = {
+    TAKEN: TO,
+    STUB: AWAY,
+    MISS_LOAD: MISS,
+    MISS_STORE: MISS,
+    ADDRESS64: relocation(RELOCATE_PAGE64, True),
+    ADDRESS32: relocation(RELOCATE_PAGE32, True),
+    FIXED: relocation(RELOCATE_SYMBOL, False),
+    CONSTANT: relocation(RELOCATE_ABSOLUTE, False),
+}
 
 _PACK = {1: struct.Struct("b").pack_into, 4: struct.Struct("<i").pack_into, 8: struct.Struct("<q").pack_into}
 
@@ -66,7 +85,7 @@ class _Draft(NamedTuple):
     length: int
     flow: int
 
-    def entry(self, values: Sequence[int]) -> Entry:
+    def entry(self, values: Sequence[int], records: Records) -> Entry:
         """The entry with these immediates."""
         code, lates = self.code, self.lates
         if self.holes:
@@ -74,12 +93,13 @@ class _Draft(NamedTuple):
             for n, offset, size, addend in self.holes:
                 _fill(data, offset, size, values[n] + addend)
             code = bytes(data)
-        if self.target < 0:
-            return code, lates or None, self.length, None, self.flow
-        distance, distant = values[self.target], self.distant
-        if distant:
-            lates = tuple([(k, o, v + distance) if n in distant else (k, o, v) for n, (k, o, v) in enumerate(lates)])
-        return code, lates or None, self.length, distance if self.branches else None, self.flow
+        branch = None
+        if self.target >= 0:
+            distance, distant = values[self.target], self.distant
+            branch = distance if self.branches else None
+            if distant:
+                lates = tuple([(k, o, v + distance) if n in distant else (k, o, v) for n, (k, o, v) in enumerate(lates)])
+        return code, lates, self.length, branch, self.flow, records.put(record(code, lates))
 
 
 class _Recipe:
@@ -143,14 +163,19 @@ class Memo:
             self._goto = self._build(pseudo.GOTO, 0, 0)
         return self._goto
 
+    def near(self) -> Entry:
+        """Code that goes on at a guest address which has code in this page."""
+        code, lates = host.jump(0, 5), ((TO, 1, 0),)
+        return code, lates, 0, None, ENDS, self.engine.joiner.records.put(record(code, lates))
+
     def guard(self, page: int, expected: int) -> Entry:
         """Code that checks the second page of an instruction across two pages."""
         return self._build(pseudo.GUARD, 0, 0, imms=(page, expected & 0xFFFFFFFF, expected >> 32))
 
     def interpreted(self, length: int) -> Entry:
         """Code that leaves the instruction to the reference evaluator."""
-        code, lates, _, _, _ = self._build(pseudo.INTERPRETED, 0, length)
-        return code, lates, length, None, GOES_ON
+        code, lates, _, _, _, place = self._build(pseudo.INTERPRETED, 0, length)
+        return code, lates, length, None, GOES_ON, place
 
     def form_of(self, insn: Insn, statics: tuple[int, ...]) -> Form:
         """The form of an instruction in this context."""
@@ -183,7 +208,7 @@ class Memo:
             if recipe.info.interpreted:
                 return self.interpreted(length)
             draft = recipe.drafts[tuple(key)] = self._draft(recipe, key[: len(recipe.regs)], tuple(key[len(recipe.regs) : -1]), length)
-        return draft.entry(values)
+        return draft.entry(values, self.engine.joiner.records)
 
     def _draft(self, recipe: _Recipe, numbers: Sequence[Any], kinds: tuple[Any, ...], length: int) -> _Draft:
         """What entries with these registers and classes of immediates have in common; raises Missing."""
@@ -208,7 +233,7 @@ class Memo:
         return _Draft(
             code=bytes(data),
             holes=tuple(left),
-            lates=tuple([(kind, offset, self._late(kind, addend, base, length)) for kind, offset, addend, base in lates]),
+            lates=tuple([(_KINDS[kind], offset, self._late(kind, addend, base, length)) for kind, offset, addend, base in lates]),
             distant=frozenset(n for n, late in enumerate(lates) if late[0] in (TAKEN, STUB) or late[3] == "imm"),
             target=target,
             branches="branch" in info.imms,

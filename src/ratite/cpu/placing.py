@@ -15,18 +15,14 @@ from __future__ import annotations
 
 import struct
 from array import array
-from itertools import accumulate
 from typing import TYPE_CHECKING
 
-from ratite.bits import align_up
-from ratite.codegen import host_x86_64 as host
-from ratite.codegen.runtime import RELOCATE_ABSOLUTE, RELOCATE_MISS, RELOCATE_PAGE32, RELOCATE_PAGE64, RELOCATE_SYMBOL
-from ratite.codegen.stencil import ADDRESS32, ADDRESS64, CONSTANT, FIXED, MISS_HANDLERS, STUB, TAKEN
+from ratite.codegen.joining import AWAY, NOT_AN_ENTRY, RELATIVE
 from ratite.cpu.codepage import PAGE, CodePage, Unit
 
 if TYPE_CHECKING:
     from ratite.cpu.engine import Engine
-    from ratite.cpu.memo import Entry, Lates, Memo
+    from ratite.cpu.memo import Entry, Memo
 
 _pack32 = struct.Struct("<i").pack_into
 
@@ -57,125 +53,58 @@ class Image:
     """A unit being made. `code`: the straight line; behind it comes what is rarely run: stubs of accesses and of jumps out of the unit."""
 
     def __init__(self, engine: Engine, page: CodePage, memo: Memo, plan: Plan) -> None:
-        self.engine, self.page, self.memo, self.plan = engine, page, memo, plan
-        parts = [e[0] for e in plan.entries]
-        first = _align_branches(plan.entries, parts)
-        self.code = bytearray(first + b"".join(parts))
-        self.starts = list(accumulate([len(part) for part in parts], initial=len(first)))
-        others = plan.others
-        if others:
-            self.local = {at: start for n, (at, start) in enumerate(zip(plan.offsets, self.starts, strict=False)) if n not in others}
-        else:
-            self.local = dict(zip(plan.offsets, self.starts, strict=False))
-        self.relocations: list[int] = []
+        self.page, self.memo, self.plan = page, memo, plan
+        offsets = array("I", plan.offsets)
+        for n in plan.others:
+            offsets[n] |= NOT_AN_ENTRY
+        line = engine.joiner.join(array("Q", [e[5] for e in plan.entries]), offsets)
+        self.code, self.starts, self.relocations = line.code, line.starts, line.relocations
         self.links: list[tuple[int, int]] = []
         self.pending: list[tuple[int, int]] = []
-        self._cold: list[bytes | bytearray] = []
-        self._end = align_up(self.starts[-1], 8)
         self._gotos: dict[int, int] = {}
-        near = {n for n, kind in others.items() if kind == GOTO and (plan.offsets[n] in self.local or plan.offsets[n] in page.entries)}
-        for n in near:
-            start = self.starts[n]
-            self.code[start : start + 5] = host.jump(0, 5)
-            self._branch(start + 1, plan.offsets[n])
-        for n, (e, start, at) in enumerate(zip(plan.entries, self.starts, plan.offsets, strict=False)):
-            if e[1] is not None and n not in near:
-                self._resolve(e[1], start, at)
-        self.code += bytes(align_up(self.starts[-1], 8) - self.starts[-1])
-        self.code += b"".join(self._cold)
+        for kind, place, target in line.exits:
+            known = self._goto(target) if kind == AWAY else self._branch(place, target)
+            if known is not None:
+                _pack32(self.code, place, known - place - 4)
 
-    def _branch(self, place: int, target: int) -> None:
-        """Let the displacement at `place` lead to guest offset `target`."""
-        known = self.local.get(target)
-        if known is None:
-            if target in self.page.entries:
-                self.links.append((place, target))
-                return
-            if 0 <= target < PAGE:
-                self.pending.append((place, target))
-            known = self._goto(target)
-        _pack32(self.code, place, known - place - 4)
-
-    def _resolve(self, lates: Lates, start: int, at: int) -> None:
-        """Fill in the late places of the instruction at offset `at`, whose code begins at `start`."""
-        for kind, offset, value in lates:
-            place = start + offset
-            if kind in MISS_HANDLERS:
-                stub = self._end
-                self._cold.append(host.MISS_STUB)
-                self._end = stub + len(host.MISS_STUB)
-                self.relocations += (stub, RELOCATE_MISS, value | at << 32 | start)
-                _pack32(self.code, place, stub - place - 4)
-            elif kind == TAKEN:
-                self._branch(place, at + value)
-            elif kind == STUB:
-                _pack32(self.code, place, self._goto(at + value) - place - 4)
-            else:
-                self.relocations += _relocation(kind, place, at, value)
-
-    def _add(self, part: bytes | bytearray) -> None:
-        self._cold.append(part)
-        self._end += len(part)
+    def _branch(self, place: int, target: int) -> int | None:
+        """Where the displacement at `place` leads, which wants to go to guest offset `target`; None where that will be known when the unit has its
+        place."""
+        if target in self.page.entries:
+            self.links.append((place, target))
+            return None
+        if 0 <= target < PAGE:
+            self.pending.append((place, target))
+        return self._goto(target)
 
     def _goto(self, target: int) -> int:
         """A stub that goes on at `target`, an offset from the start of the page."""
         known = self._gotos.get(target)
         if known is None:
-            known = self._gotos[target] = self._end
+            known = self._gotos[target] = len(self.code)
             code, relocations = goto_image(self.memo, known, target)
-            self._add(code)
-            self.relocations += relocations
+            self.code += code
+            self.relocations.extend(relocations)
         return known
 
     def unit(self, start: int) -> Unit:
         """The unit of this image at an address."""
         unit = Unit(self.page, start, len(self.code), self.starts[-1])
         plan = self.plan
-        unit.pcs, unit.places = array("H", plan.offsets), array("I", self.starts[:-1])
+        unit.pcs, unit.places = array("H", plan.offsets), self.starts[:-1]
         for n in sorted(plan.others, reverse=True):
             if plan.others[n] == GOTO:
                 del unit.pcs[n], unit.places[n]
-        unit.relocations = array("q", self.relocations)
+        unit.relocations = self.relocations
         unit.links = self.links + self.pending
         unit.portable, unit.second = plan.portable, plan.second
         return unit
 
 
-def _align_branches(entries: list[Entry], parts: list[bytes]) -> bytes:
-    """Put the displacement of every branch inside eight aligned bytes, so that patching it is one step for processors which execute it:
-    lengthen the code before it in `parts`. Returns what the very first needs before it."""
-    first, moved = b"", 0
-    starts: list[int] | None = None
-    for n, e in enumerate(entries):
-        if e[3] is None:
-            continue
-        if starts is None:
-            starts = list(accumulate([len(part) for part in parts], initial=0))
-        for kind, offset, _ in e[1] or ():
-            beyond = (starts[n] + moved + offset & 7) - 4
-            if kind == TAKEN and beyond > 0:
-                filler = host.NOPS[4 - beyond]
-                moved += len(filler)
-                if n:
-                    parts[n - 1] += filler
-                else:
-                    first = filler
-    return first
-
-
-#: Late places that are a relocation of their own.
-_RELOCATIONS = {ADDRESS64: RELOCATE_PAGE64, ADDRESS32: RELOCATE_PAGE32, FIXED: RELOCATE_SYMBOL, CONSTANT: RELOCATE_ABSOLUTE}
-
-
-def _relocation(kind: int, place: int, at: int, value: int) -> tuple[int, int, int]:
-    """What is late about an instruction at offset `at` of its page."""
-    return place, _RELOCATIONS[kind], value if kind in (FIXED, CONSTANT) else at + value
-
-
 def goto_image(memo: Memo, place: int, target: int) -> tuple[bytes, list[int]]:
     """A jump to guest offset `target` of a page through the jump cache, to lie at `place`, and its relocations."""
-    code, lates, _, _, _ = memo.goto()
+    code, lates, *_ = memo.goto()
     relocations: list[int] = []
-    for kind, offset, value in lates or ():
-        relocations += _relocation(kind, place + offset, target, value)
+    for kind, offset, value in lates:
+        relocations += (place + offset, kind & 15, value + target if kind & RELATIVE else value)
     return code, relocations

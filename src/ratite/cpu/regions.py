@@ -139,7 +139,7 @@ class _Explorer:
             if at in self.parts or (part := self._part(at)) is None:
                 continue
             self.parts[at] = part
-            _, _, length, branch, flow = part.entry
+            _, _, length, branch, flow, _ = part.entry
             following = at + length & self._mask
             ways = self.ways[at] = [following] if flow != ENDS else []
             if branch is not None:

@@ -122,12 +122,12 @@ class Translator:
             return entry
         except Missing as m:
             missing.append(m)
-            return b"", None, 2 * size, None, GOES_ON
+            return b"", (), 2 * size, None, GOES_ON, 0
 
     def _go_on(self, at: int, memo: Memo, plan: Plan, missing: list[Missing]) -> None:
         """A jump to code that exists or lies in another page."""
         if not missing:
-            plan.add(memo.goto(), at, GOTO)
+            plan.add(memo.goto() if at >= PAGE else memo.near(), at, GOTO)
 
     def _straddle(self, page: CodePage, at: int, memo: Memo, plan: Plan, missing: list[Missing]) -> None:
         """An instruction whose second half lies in the next page: checked at run time that it still does."""
@@ -171,24 +171,25 @@ class Translator:
             engine.link(base + place, page.entries[target])
         for place, target in image.pending:
             page.pending.setdefault(target, []).append(base + place)
-        if len(unit.pcs) == len(image.local):
+        if BEHIND_GUARD not in plan.others.values():
             engine.enter_places(page, unit)
-        else:  # a guard and what is behind it: the entry is the guard
-            for at, start in image.local.items():
-                page.entries[at] = base + start
+        else:  # the entry is the guard
+            for n, at in enumerate(plan.offsets):
+                if n not in plan.others:
+                    page.entries[at] = base + image.starts[n]
         if page.pending:
-            self._link(page, image.local)
+            self._link(page, set(unit.pcs))
         for at in [at + e[2] for at, e in zip(plan.offsets, plan.entries, strict=True) if e[4] == RETURNS]:
-            if at in image.local:  # a return will come here, through the table
+            if at in page.entries:  # a return will come here, through the table
                 engine.publish(page, at)
         self.register(unit)
-        self.instructions += len(image.local)
+        self.instructions += len(unit.pcs)
         if log.enabled("in_asm") or log.enabled("out_asm") or log.enabled("op"):
             engine.log_unit(page, list(unit.pcs), list(unit.places), base, bytes(image.code[: unit.straight]))
         return page.entries[offset]
 
-    def _link(self, page: CodePage, local: dict[int, int]) -> None:
+    def _link(self, page: CodePage, local: set[int]) -> None:
         """Let earlier branches to what has just been placed go there directly."""
-        for at in page.pending.keys() & local.keys():
+        for at in page.pending.keys() & local:
             for site in page.pending.pop(at):
                 self.engine.link(site, page.entries[at])
