@@ -380,9 +380,10 @@ class Lowering:
     def _op_cas(self, v: Value) -> str:
         address = self._address(v.args[0])
         p = self.host_pointer(address, v.width, write=True)
-        if v.width > 64:
+        if v.width > 64:  # leaves no registers for counting
             self.about_to_exchange(p)
-        self._count_atomic(address, p)
+        else:
+            self._count_atomic(address, p)
         old, new, w = self.value(v.args[1]), self.value(v.args[2]), v.width
         pair = self(f"cmpxchg ptr {p}, i{w} {old}, i{w} {new} seq_cst seq_cst, align {w // 8}")
         self.accessed()
