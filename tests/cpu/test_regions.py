@@ -177,6 +177,65 @@ def test_changed_code_ends_a_region(benches: tuple[harts.Bench, harts.Bench]) ->
     assert finish(native)[0][4] == -before % 2**64
 
 
+def i_jump(rd: int, rs1: int) -> int:
+    return i_type(0x67, 0, rd, rs1, 0)
+
+
+def call(offset: int) -> int:
+    return harts.jump(offset) | 1 << 7
+
+
+#: A loop that calls two functions of other pages and jumps through a table of two cases; t0 the sum, t3 the counter, a2 the data.
+FUNCTIONS = (harts.CODE + 0x1000, harts.CODE + 0x2000)
+CASES = harts.CODE + 0x34
+CALLING = (
+    i_type(0x13, 0, COUNTER, 0, 400),
+    i_type(0x13, 7, 6, COUNTER, 1),  # 04: the loop; t1 = counter & 1
+    call(FUNCTIONS[0] - harts.CODE - 0x08),
+    call(FUNCTIONS[1] - harts.CODE - 0x0C),
+    i_type(0x13, 1, 6, 6, 3),  # 10: t1 <<= 3
+    0x17 | 7 << 7,  # 14: t2 = here
+    r_type(0x33, 0, 0, 7, 7, 6),
+    i_jump(0, 7) | 0x20 << 20,  # 1c: to CASES or eight bytes behind it
+    *(0x13,) * 5,
+    i_type(0x13, 0, 5, 5, 3),  # 34
+    harts.jump(8),
+    i_type(0x13, 0, 5, 5, 7),  # 3c
+    i_type(0x13, 0, COUNTER, COUNTER, -1),  # 40
+    branch(1, COUNTER, 0, -0x40),
+)
+#: Adds a word of the data and keeps the sum there; adds the return address.
+FUNCTION_TEXTS = (
+    (i_type(0x03, 3, 29, BASE, 8), r_type(0x33, 0, 0, 5, 5, 29), store(3, 5, BASE, 8), i_jump(0, 1)),
+    (r_type(0x33, 0, 0, 5, 5, 1), r_type(0x33, 4, 0, 30, 30, 5), i_jump(0, 1)),
+)
+
+
+def test_calls_returns_and_tables_stay_in_the_region(benches: tuple[harts.Bench, harts.Bench]) -> None:
+    """All of the loop is compiled, with what it calls; leaving it costs an exit that would be seen here."""
+    native, reference = benches
+    for bench in benches:
+        put(bench, list(CALLING))
+        for at, words in zip(FUNCTIONS, FUNCTION_TEXTS, strict=True):
+            bench.memory.dma_write(at, b"".join(w.to_bytes(4, "little") for w in words))
+        set_state(bench, 1)
+    assert finish(native) == finish(reference)
+    assert compile_loop(native)
+    regions = native.engine.regions
+    assert regions is not None
+    inside = next(placed for placed in regions.placed() if harts.CODE + 4 in placed.inside).inside
+    assert {*FUNCTIONS, CASES, CASES + 8, harts.CODE + 0x10} <= inside
+    for bench in benches:
+        set_state(bench, 2)
+    assert finish(native) == finish(reference)
+    native.memory.dma_write(FUNCTIONS[1] + 4, r_type(0x33, 0, 0, 30, 30, 5).to_bytes(4, "little"))
+    reference.memory.dma_write(FUNCTIONS[1] + 4, r_type(0x33, 0, 0, 30, 30, 5).to_bytes(4, "little"))
+    assert not any(harts.CODE + 4 in placed.inside for placed in regions.placed())
+    for bench in benches:
+        set_state(bench, 3)
+    assert finish(native) == finish(reference)
+
+
 def test_a_region_is_left_when_somebody_wants_the_processor(benches: tuple[harts.Bench, harts.Bench]) -> None:
     native, _ = benches
     put(native, list(ENDLESS))

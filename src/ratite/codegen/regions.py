@@ -37,7 +37,7 @@ _GUEST, _STATE = ", !alias.scope !23, !noalias !24", ", !alias.scope !24, !noali
 
 
 #: How many registers of the guest LLVM gets as values.
-_HELD = 10
+_HELD = 14
 
 #: In regions of more instructions than this, what is remembered of pages is in memory.
 _SMALL = 40
@@ -105,7 +105,7 @@ class Region:
         self.used, self.held = self._weigh()
         self.declarations: set[str] = set()
         self.strict = False
-        self.names = 0
+        self.names = 0  # of values so far
 
     def _weigh(self) -> tuple[dict[Register, bool], set[Register]]:
         """Registers that are used, and whether they are written; and those that matter most, which LLVM gets as values. The others stay in the

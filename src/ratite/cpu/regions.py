@@ -48,7 +48,7 @@ _TABLE, _CASES = 1024, 40
 _ENTRIES = 48
 #: The part of code memory that regions may fill.
 _MEMORY_SHARE = 1 / 4
-#: Compiling may take this part of the time, and so many seconds before that counts.
+#: Compiling may take this part of the processor time of the process, and so many seconds before that counts.
 _TIME_SHARE, _GRACE = 0.1, 0.3
 
 
@@ -264,7 +264,7 @@ class Regions:
         self._vain: Counter[PageKey] = Counter()
         self._closing = threading.Event()
         self._worker: threading.Thread | None = None
-        self._begin = time.monotonic()
+        self._begin, self._spent = time.process_time(), 0.0
         self._dull = 0
         self.compiled = self.instructions = self.bytes = 0
         self.seconds = 0.0
@@ -325,6 +325,7 @@ class Regions:
                     address = engine.memory.load(compiled, {})["region"]
                     stubs = engine.memory.put(bytes(host.ENTRY_SIZE * len(ready.chosen.entries)))
                 except MemoryError:
+                    self.bytes = engine.memory.size  # no more until the memory is emptied
                     continue
                 head = ready.chosen.head
                 unit = RegionUnit(ready.chosen.parts[head].page, head & (PAGE - 1), address, compiled.functions["region"].size)
@@ -406,6 +407,10 @@ class Regions:
         self._ready.clear()
         self.bytes = 0
 
+    def placed(self) -> list[_Placed]:
+        """The regions that execution goes through."""
+        return list({id(placed): placed for found in self._placed.values() for placed in found}.values())
+
     def compile_now(self, key: PageKey, offset: int) -> bool:
         """Make a region at an offset of a page at once; whether there is one. For tests, with no thread of its own running."""
         place = key, offset
@@ -434,14 +439,17 @@ class Regions:
         if self.bytes > self._engine.memory.size * _MEMORY_SHARE:
             self._asked.clear()
             return False
-        return self.seconds < _GRACE + _TIME_SHARE * (time.monotonic() - self._begin)
+        return self._spent < _GRACE + _TIME_SHARE * (time.process_time() - self._begin)
 
     def _build(self, place: tuple[PageKey, int]) -> None:
         begin = time.thread_time()
         chosen = self._choose(*place)
-        if chosen is None:
-            return
-        engine, context = self._engine, place[0][2]
+        if chosen is not None:
+            self._compile(chosen, place[0][2], begin)
+        self._spent += time.thread_time() - begin
+
+    def _compile(self, chosen: _Chosen, context: int, begin: float) -> None:
+        engine = self._engine
         pieces = [_piece(engine, at, part) for at, part in chosen.parts.items()]
         if sum(not is_opaque(p.block) for p in pieces) < (1 if self.always else SMALLEST):
             return
