@@ -6,7 +6,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
+
 from ratite.cpu.sampling import Found, Sampler
+from ratite.errors import HostError
 from tests.cpu.test_regions import branch, i_type, put
 from tests.isa.riscv import harts
 
@@ -59,6 +62,16 @@ def test_a_loop_and_its_callers() -> None:
     assert {found.stack[1:] for found in hot} == {(0x1234, 0x8000_1000, 0x8000_2000)}
     assert 0 < sampler.times.cpu <= sampler.times.clock + 10**9
     assert sampler.times.lost == 0
+
+
+def test_one_at_a_time() -> None:
+    """The signal has one handler, so a second engine is refused while the first is sampled; afterwards it is not."""
+    one, other = harts.Bench(native=True), harts.Bench(native=True)
+    first = Sampler(one.engine, 100, 0, lambda sampler: None)
+    with pytest.raises(HostError, match="at a time"):
+        Sampler(other.engine, 100, 0, lambda sampler: None)
+    first.close()
+    Sampler(other.engine, 100, 0, lambda sampler: None).close()
 
 
 def test_frame_pointers_that_lead_nowhere() -> None:

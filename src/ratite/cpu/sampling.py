@@ -24,7 +24,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from ratite.codegen.sampling import DEPTH, HEAD_SIZE, HELPER, RECORD_SIZE, RECORDS, ROW_SIZE, ROWS, TRANSLATION
 from ratite.cpu.codepage import RegionUnit
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from ratite.cpu.vcpu import Vcpu
 
 SIGNAL = 16  # SIGSTKFLT
+_IGNORE = 1  # SIG_IGN, as a handler
 #: Seconds between two looks at the notes. A ring has room for more samples than come in this time.
 _INTERVAL = 0.25
 #: A record of more ticks than this was kept from the thread, which had its signals blocked; where it came is not where the time went.
@@ -121,7 +122,7 @@ class _Row:
         self._ring = HostBuffer(HEAD_SIZE + RECORDS * RECORD_SIZE)
         self._words = self._ring.view.cast("Q")
         self._at, self._code, self._table, self._period = index * ROW_SIZE, code, table, period
-        self._index = index
+        self.index = index
         self._timer = ctypes.c_void_p()
         self.begin = time.monotonic_ns()
         self.cpu_before = self.cpu = time.thread_time_ns()
@@ -138,7 +139,7 @@ class _Row:
 
     def _arm(self) -> None:
         libc = ctypes.CDLL(None, use_errno=True)
-        event = _Event(self._index, SIGNAL, _SIGEV_THREAD_ID, self.thread)
+        event = _Event(self.index, SIGNAL, _SIGEV_THREAD_ID, self.thread)
         times = (ctypes.c_long * 4)(*divmod(self._period, 10**9), *divmod(self._period, 10**9))
         if libc.timer_create(_THREAD_CPU_CLOCK, ctypes.byref(event), ctypes.byref(self._timer)):
             raise HostError(f"no timer for a profile: {os.strerror(ctypes.get_errno())}")
@@ -168,9 +169,10 @@ class _Row:
         return Times(self.cpu - self.cpu_before, max(0, self.delay - self.delay_before), self.end - self.begin, self._words[2])
 
     def stop(self) -> None:
-        """Take no more samples."""
+        """Take no more samples. A signal that is still on its way finds no ring."""
         self.look()
         ctypes.CDLL(None).timer_delete(self._timer)
+        _ROW.pack_into(self._table, self._at, 0, 0, 0, 0, 0, 0)
 
 
 class Sampler:
@@ -180,14 +182,22 @@ class Sampler:
     be ended by a signal without a chance to say so, `done` is then called now and again before.
     """
 
+    #: The one that the signal belongs to.
+    _active: ClassVar[Sampler | None] = None
+
     def __init__(self, engine: Engine, frequency: int, seconds: float, done: Callable[[Sampler], None]) -> None:
+        """Raises HostError when another engine of this program is being sampled."""
+        if Sampler._active is not None:
+            raise HostError("one machine of a program is profiled at a time")
+        Sampler._active = self
         self._engine, self.frequency, self._done = engine, frequency, done
         self._table = HostBuffer(ROWS * ROW_SIZE)
         memory = engine.memory
         self._code = memory.base, memory.base + memory.floor, memory.base + memory.size
         self._helpers = engine.helper_ranges()
         self._rows: dict[int, _Row] = {}
-        self._made = 0
+        self._free = list(range(ROWS))
+        self._stopped: list[_Row] = []
         self._lock = threading.Lock()
         self.found: Counter[Found] = Counter()
         self._past = Times()
@@ -211,12 +221,11 @@ class Sampler:
         """The calling thread is about to run a vCPU."""
         row = self._rows.get(threading.get_ident())
         if row is None:
-            if self._closed or self._made >= ROWS:
-                return
             with self._lock:
-                row = _Row(self._made, self._code, self._table.view, 10**9 // self.frequency)
+                if self._closed or not self._free:
+                    return
+                row = _Row(self._free.pop(0), self._code, self._table.view, 10**9 // self.frequency)
                 self._rows[threading.get_ident()] = row
-                self._made += 1
         if row.vcpu is not vcpu:
             row.runs(vcpu)
 
@@ -226,6 +235,7 @@ class Sampler:
             row = self._rows.pop(threading.get_ident(), None)
             if row is not None:
                 self._finish(row)
+                self._free.append(row.index)
 
     # --- reading ------------------------------------------------------------------------------------------------------------------------
     def _read(self) -> None:
@@ -277,7 +287,11 @@ class Sampler:
                 return
             self._closed = True
             while self._rows:
-                self._finish(self._rows.popitem()[1])
+                row = self._rows.popitem()[1]
+                self._finish(row)
+                self._stopped.append(row)  # its thread may be in the handler at this moment, and has its memory
+            install(SIGNAL, _IGNORE)
+            Sampler._active = None
             self._closing.set()
             self._done(self)
 
