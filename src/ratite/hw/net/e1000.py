@@ -115,7 +115,7 @@ class Ports(RegisterBlock, size=0x40, access=(1, 4)):
 
 
 class E1000(PciDevice, name="e1000", alias="e1000-82540em", size=0x2_0000, access=(4, 4)):
-    """The card, over a network back end."""
+    """A network card, Intel 82540EM, over a network back end."""
 
     identity = Identity(_VENDOR, _DEVICE, 0x02_0000, 3)
     state = ("sending", "outbox", "link_up", "layout_", "last_option")

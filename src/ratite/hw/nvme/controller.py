@@ -41,7 +41,7 @@ _COMPLETE = 2                             # of a shutdown
 
 
 class Nvme(PciDevice, name="nvme", size=_SIZE):
-    """The controller."""
+    """An NVM Express controller with one namespace, which is a drive."""
 
     identity = Identity(REDHAT, 0x0010, 0x01_0802, 2)
 
