@@ -98,11 +98,12 @@ class Jobs:
 
         All workers may be waiting for that lock to deliver something, so what they have not begun is done here.
         """
-        for work, done in self._pool.take_back(self):
-            self.run(work, done)
-        with self._finished:
-            self._finished.wait_for(lambda: not self._running)
-        self.deliver()
+        while self._running or self._results:    # what is delivered may begin more
+            for work, done in self._pool.take_back(self):
+                self.run(work, done)
+            with self._finished:
+                self._finished.wait_for(lambda: not self._running)
+            self.deliver()
 
 
 def outcome(work: Work) -> int:

@@ -211,6 +211,20 @@ def test_vlan_tags_are_put_in(card: Card) -> None:
     assert card.net.frames[0][12:18] == bytes.fromhex("810000050800")
 
 
+def test_a_long_ring_is_sent_in_turns(card: Card) -> None:
+    """More than 256 descriptors, and a packet cut into tiny segments: the rest comes when others have had the machine."""
+    ring = RAM + 0x8_0000
+    card.bench.memory.dma_write(TX_BUFFERS, frame(MAC))
+    one = struct.pack("<QHBBBBH", TX_BUFFERS, 64, 0, EOP, 0, 0, 0)
+    card.bench.memory.dma_write(ring, one * 1024)
+    for offset, value in ((TDBAL, ring), (TDLEN, 16 * 1024), (TDH, 0), (TCTL, 0xA), (TDT, 1000)):
+        card.set(offset, value)
+    assert 0 < len(card.net.frames) < 1000
+    for _ in range(10):
+        card.bench.clock.advance(100_000)
+    assert len(card.net.frames) == 1000 and card.get(TDH) == 1000
+
+
 def test_a_full_network(card: Card) -> None:
     """Frames wait until there is room, and come in their order."""
     card.start_transmitter()

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ratite.errors import UsageError
 from ratite.hw.pci.bridge import PciBridge, PcieRootPort
 from ratite.hw.pci.gpex import GpexHost, GpexRoot
 from ratite.testing.pci import ECAM, HIGH, MMIO, PIO, PciBench
@@ -22,6 +23,12 @@ def test_the_host_bridge_is_device_0(bench: PciBench) -> None:
     assert bench.memory.read(ECAM, 4) == 0x0008_1B36
     assert bench.memory.read(ECAM + 8, 4) == 0x0600_0000
     assert bench.memory.read(ECAM + 0x2C, 4) == 0x1100_1AF4
+
+
+def test_the_root_function_is_no_users(bench: PciBench) -> None:
+    """`-device gpex-root` is refused."""
+    with pytest.raises(UsageError, match="part of the host bridge"):
+        bench.put(GpexRoot())
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -38,6 +38,8 @@ _RECEIVED = struct.Struct("<QHHBBH")   # address, length, checksum, status, erro
 _DONE, _END, _IGNORE_CHECKSUM, _TAGGED = 1, 2, 4, 8    # status of descriptors
 _IP_OPTION, _TCP_OPTION = 1, 2
 _LONGEST_SENT = 1 << 18
+_AT_ONCE = 256                   # descriptors; then others get the machine's lock
+_MOMENT = 50_000                 # nanoseconds for them
 _SHORTEST, _LONGEST, _LONGEST_JUMBO = 60, 1522, 16384
 _CRC = 4
 _BROADCAST = b"\xff" * 6
@@ -115,10 +117,10 @@ class Ports(RegisterBlock, size=0x40, access=(1, 4)):
 
 
 class E1000(PciDevice, name="e1000", alias="e1000-82540em", size=0x2_0000, access=(4, 4)):
-    """The card, over a network back end."""
+    """A network card, Intel 82540EM, over a network back end."""
 
     identity = Identity(_VENDOR, _DEVICE, 0x02_0000, 3)
-    state = ("sending", "outbox", "link_up", "layout_", "last_option")
+    state = ("sending", "outbox", "link_up", "layout_", "last_option", "_later")
 
     netdev = Property(Link("netdev"), None, "the back end that the card is plugged into")
     mac = Property(STR, "", "Ethernet address; the card's number decides by default")
@@ -147,6 +149,7 @@ class E1000(PciDevice, name="e1000", alias="e1000-82540em", size=0x2_0000, acces
 
             self.own_address = default_mac(0) if self.backend is None else self.backend.context.next_mac()
         self.eeprom.words = _eeprom(self.own_address)
+        self._later = self.clock.timer(self.transmit)
         if self.backend is not None:
             self.backend.attach(self.receive, self.can_receive, on_room=self._room)
 
@@ -166,6 +169,7 @@ class E1000(PciDevice, name="e1000", alias="e1000-82540em", size=0x2_0000, acces
         """What the guest's reset does: everything but configuration space."""
         self.reset_registers()
         self._forget()
+        self._later.cancel()
         self.eeprom.deselect()
         low, high = struct.unpack("<IH", self.own_address)
         self.receive_address[0].value, self.receive_address[1].value = low, high | 1 << 31
@@ -384,8 +388,8 @@ class E1000(PciDevice, name="e1000", alias="e1000-82540em", size=0x2_0000, acces
         base, count = self.tdba[1].value << 32 | self.tdba[0].value & ~15, self.tdlen.value // _DESCRIPTOR
         if not self.tctl.enable or not count or not self._flush_outbox():
             return
-        causes = 0
-        for _ in range(count):    # a guest that adds as fast as this sends must not keep the machine for ever
+        causes = sent = 0
+        for _ in range(_AT_ONCE):
             index = self.tdh.value
             if index == self.tdt.value or index >= count:
                 break
@@ -396,8 +400,14 @@ class E1000(PciDevice, name="e1000", alias="e1000-82540em", size=0x2_0000, acces
                 break
             self.tdh.value = (index + 1) % count
             causes = Cause.DESCRIPTOR_SENT
+            sent += len(self.outbox)
             if not self._flush_outbox():
                 break
+            if sent >= _AT_ONCE:
+                self._later.after(_MOMENT)
+                break
+        else:
+            self._later.after(_MOMENT)
         if self.tdh.value == self.tdt.value:
             causes |= Cause.QUEUE_EMPTY if causes else 0
         if causes:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 _FIN, _PUSH = 0x01, 0x08
 _FLAGS = 13    # offset in a TCP header
 _ADDRESSES = 12
+_LEAST_SEGMENT = 32
 
 
 def ones_sum(data: bytes | bytearray | memoryview) -> int:
@@ -54,9 +55,9 @@ class Layout:
 def segments(packet: bytes | bytearray, layout: Layout) -> Iterator[bytearray]:
     """Cut one large packet into such that fit; lengths, numbers and flags are set, checksums are not yet.
 
-    A layout that makes no sense gives the packet itself.
+    A layout that makes no sense gives the packet itself, and segments are not tiny, so that there cannot be too many.
     """
-    header, size = packet[:layout.header], layout.segment
+    header, size = packet[:layout.header], layout.segment and max(layout.segment, _LEAST_SEGMENT)
     data = packet[layout.header:]
     last_field = max(layout.ip_start + 6, layout.start + (_FLAGS + 1 if layout.tcp else 6))
     if not size or not data or last_field > len(header):

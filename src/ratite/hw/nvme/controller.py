@@ -38,10 +38,12 @@ _SMALLEST_PAGE, _LARGEST_PAGE = 12, 16    # as powers of two
 _DOORBELLS, _TABLE, _PENDING, _SIZE = 0x1000, 0x2000, 0x3000, 0x4000
 _MOST_PAIRS = 128                         # whose doorbells fit before the table
 _COMPLETE = 2                             # of a shutdown
+_AT_ONCE = 256                            # commands; then others get the machine's lock
+_MOMENT = 50_000                          # nanoseconds for them
 
 
 class Nvme(PciDevice, name="nvme", size=_SIZE):
-    """The controller."""
+    """An NVM Express controller with one namespace, which is a drive."""
 
     identity = Identity(REDHAT, 0x0010, 0x01_0802, 2)
 
@@ -78,6 +80,7 @@ class Nvme(PciDevice, name="nvme", size=_SIZE):
 
     def realized(self) -> None:
         self._take_drive()
+        self._later = self.clock.timer(self._run_queues)
         self.add_bar(Bar(0, _SIZE, self, wide=True))
         self.power = self.config.add_capability(PowerManagement(self), 0x60)
         kind = PortType.ENDPOINT if self.on_express_link else PortType.INTEGRATED_ENDPOINT
@@ -110,6 +113,7 @@ class Nvme(PciDevice, name="nvme", size=_SIZE):
         for queue in self.submission_queues.values():
             queue.busy = True    # begins nothing more
         self.namespace.drive.drain()
+        self._later.cancel()
         self.submission_queues.clear()
         self.completion_queues.clear()
         self.admin.reset()
@@ -145,8 +149,7 @@ class Nvme(PciDevice, name="nvme", size=_SIZE):
 
     def loaded(self) -> None:
         super().loaded()
-        for queue in list(self.submission_queues.values()):
-            self.run_queue(queue)
+        self._later.after(_MOMENT)
 
     # --- registers
 
@@ -276,12 +279,16 @@ class Nvme(PciDevice, name="nvme", size=_SIZE):
             if submission.completions == number:
                 self.run_queue(submission)
 
+    def _run_queues(self) -> None:
+        for queue in list(self.submission_queues.values()):
+            self.run_queue(queue)
+
     def run_queue(self, queue: SubmissionQueue) -> None:
         """Begin what the guest has queued. Completions that come meanwhile are announced together at the end."""
         if queue.busy or not self.memory.enabled:
             return
         queue.busy = True
-        for _ in range(queue.size):
+        for _ in range(_AT_ONCE):
             if not queue.waiting:
                 break
             try:
@@ -292,6 +299,8 @@ class Nvme(PciDevice, name="nvme", size=_SIZE):
                 break
             queue.head = (queue.head + 1) % queue.size
             self._begin(queue, Command.unpack(raw))
+        else:
+            self._later.after(_MOMENT)
         if self.submission_queues.get(queue.number) is queue:
             queue.busy = False
         completions = self.completion_queues.get(queue.completions)
@@ -327,7 +336,7 @@ class Nvme(PciDevice, name="nvme", size=_SIZE):
 
     def _complete(self, queue: SubmissionQueue, command: Command, status: int, result: int = 0) -> None:
         completions = self.completion_queues.get(queue.completions)
-        if completions is None:
+        if completions is None or self.submission_queues.get(queue.number) is not queue:    # deleted meanwhile
             return
         answer = Answer(result, queue.number, command.number, status)
         if completions.full or completions.backlog:

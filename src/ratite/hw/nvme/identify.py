@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import struct
-import uuid
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from uuid import UUID
 
 PAGE = 4096
 VERSION = 0x0001_0400
@@ -31,9 +33,11 @@ class About(NamedTuple):
     block_bits: int
 
     @property
-    def uuid(self) -> bytes:
+    def uuid(self) -> UUID:
         """Names the namespace; the serial number decides it."""
-        return uuid.uuid5(uuid.NAMESPACE_OID, f"ratite-nvme:{self.serial}").bytes
+        from uuid import NAMESPACE_OID, uuid5
+
+        return uuid5(NAMESPACE_OID, f"ratite-nvme:{self.serial}")
 
 
 def _put(page: bytearray, at: int, form: str, *values: int) -> None:
@@ -58,7 +62,7 @@ def controller(about: About) -> bytes:
     _put(page, 266, "HH", _WARM, _HOT)
     _put(page, 512, "BBHI", *QUEUE_ENTRY_SIZES, 0, 1)
     _put(page, 520, "HHBB", _COMPARE | _DISCARD | _WRITE_ZEROES | _VERIFY, 0, 0, _WRITE_CACHE)
-    _text(page, 768, 256, f"nqn.2014-08.org.nvmexpress:uuid:{uuid.UUID(bytes=about.uuid)}", b"\0")
+    _text(page, 768, 256, f"nqn.2014-08.org.nvmexpress:uuid:{about.uuid}", b"\0")
     _put(page, 2048, "HHII", 0x9C4, 0, 0x10, 0x4)    # the only power state: 25 W
     return bytes(page)
 
@@ -79,7 +83,7 @@ def active_namespaces(after: int) -> bytes:
 
 def descriptors(about: About) -> bytes:
     """Names of the namespace (figure 253): a UUID."""
-    return (bytes([_UUID, 16, 0, 0]) + about.uuid).ljust(PAGE, b"\0")
+    return (bytes([_UUID, 16, 0, 0]) + about.uuid.bytes).ljust(PAGE, b"\0")
 
 
 def health(units_read: int, units_written: int, reads: int, writes: int) -> bytes:

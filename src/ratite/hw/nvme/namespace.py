@@ -6,6 +6,7 @@ Not modelled: metadata and protection, reservations, write uncorrectable, fused 
 from __future__ import annotations
 
 import struct
+from collections import deque
 from collections.abc import Callable, Sequence
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -117,7 +118,7 @@ class Namespace:
         elif not all(self.drive.contains(*extent) for extent in ranges):
             raise CommandError(Status.LBA_OUT_OF_RANGE)
         else:
-            self._discard([extent for extent in ranges if extent[1]], finish)
+            _Discards(self.drive, [extent for extent in ranges if extent[1]], finish).go_on(0)
 
     _ACTIONS: ClassVar[dict[int, Action]] = {
         Io.FLUSH: _flush, Io.READ: _read, Io.WRITE: _write, Io.COMPARE: _compare, Io.WRITE_ZEROES: _write_zeroes,
@@ -144,20 +145,28 @@ class Namespace:
             return end
         return lambda errno: end(errno) if errno else self.drive.flush(end)
 
-    def _discard(self, ranges: Sequence[tuple[int, int]], finish: Finish) -> None:
-        """Discard all ranges at the same time; the last to end finishes the command."""
-        left, failed = len(ranges), 0
 
-        def done(errno: int) -> None:
-            nonlocal left, failed
-            left, failed = left - 1, failed or errno
-            if not left:
-                finish(Status.WRITE_FAULT if failed else Status.SUCCESS)
 
-        if not ranges:
-            finish(Status.SUCCESS)
-        for extent in ranges:
-            self.drive.discard(*extent, done)
+class _Discards:
+    """Ranges to discard, one after the other: a guest may give very many."""
+
+    def __init__(self, drive: Drive, ranges: Sequence[tuple[int, int]], finish: Finish) -> None:
+        self._drive, self._ranges, self._finish = drive, deque(ranges), finish
+        self._failed = 0
+        self._idle, self._looping = True, False
+
+    def go_on(self, errno: int) -> None:
+        """A range is done, perhaps before `discard` has returned; begin the next."""
+        self._failed, self._idle = self._failed or errno, True
+        if self._looping:
+            return
+        self._looping = True
+        while self._idle and self._ranges:
+            self._idle = False
+            self._drive.discard(*self._ranges.popleft(), self.go_on)
+        self._looping = False
+        if self._idle:
+            self._finish(Status.WRITE_FAULT if self._failed else Status.SUCCESS)
 
 
 def _result(finish: Finish, failure: Status) -> Callable[[int], None]:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
 ENTRY, COMPLETION = 64, 16    # bytes
+_UNDER_WAY = 256              # commands of one queue
 _COMMAND = struct.Struct("<BBHIQQQQ6I")
 _ANSWER = struct.Struct("<IIHHHH")
 
@@ -63,7 +64,7 @@ class SubmissionQueue:
     @property
     def waiting(self) -> bool:
         """Whether there is a command, and room for one more under way."""
-        return self.head != self.tail and self.running < self.size
+        return self.head != self.tail and self.running < min(self.size, _UNDER_WAY)
 
 
 @dataclass

@@ -37,7 +37,7 @@ def _packed(device: int, function: int) -> int:
 ADDRESS: Kind[int] = Kind(
     "str", "a device and function number in hexadecimal, as 1f.7 or 1f", _parse_address,
     lambda value: type(value) is int and -1 <= value < DEVICES * FUNCTIONS,
-    lambda value: "" if value < 0 else f"{value >> 3:02x}.{value & 7}",
+    lambda value: "automatic" if value < 0 else f"{value >> 3:02x}.{value & 7}",
 )
 """The kind of the property `addr`: device number * 8 + function number, -1 where the bus chooses."""
 

@@ -6,6 +6,7 @@ Configuration space is memory (ECAM); two windows lead to memory space at the sa
 
 from __future__ import annotations
 
+from ratite.errors import UsageError
 from ratite.hw.model import UINT64, Property
 from ratite.hw.pci.bar import Space
 from ratite.hw.pci.device import PciDevice
@@ -50,3 +51,7 @@ class GpexRoot(PciDevice, name="gpex-root"):
 
     identity = Identity(REDHAT, 0x0008, 0x06_0000)
     interrupt_pin = 0
+
+    def realized(self) -> None:
+        if self.addr:
+            raise UsageError(f"{self.name} is a part of the host bridge and cannot be added")

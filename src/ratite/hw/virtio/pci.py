@@ -531,13 +531,13 @@ class VirtioBlkPci(VirtioPci, name="virtio-blk-pci", alias="virtio-blk", backend
 
 
 class VirtioBlkPciTransitional(VirtioBlkPci, name="virtio-blk-pci-transitional"):
-    """The same, with both interfaces wherever it is."""
+    """A disk as a PCI function, with both interfaces wherever it is."""
 
     disable_legacy = Property(one_of("off"), "off", "off alone: this function has both interfaces")
 
 
 class VirtioBlkPciNonTransitional(VirtioBlkPci, name="virtio-blk-pci-non-transitional"):
-    """The same, without the legacy interface."""
+    """A disk as a PCI function, without the legacy interface."""
 
     disable_legacy = Property(one_of("on"), "on", "on alone: this function has no legacy interface")
 
@@ -547,13 +547,13 @@ class VirtioNetPci(VirtioPci, name="virtio-net-pci", alias="virtio-net", backend
 
 
 class VirtioNetPciTransitional(VirtioNetPci, name="virtio-net-pci-transitional"):
-    """The same, with both interfaces wherever it is."""
+    """A network card as a PCI function, with both interfaces wherever it is."""
 
     disable_legacy = Property(one_of("off"), "off", "off alone: this function has both interfaces")
 
 
 class VirtioNetPciNonTransitional(VirtioNetPci, name="virtio-net-pci-non-transitional"):
-    """The same, without the legacy interface."""
+    """A network card as a PCI function, without the legacy interface."""
 
     disable_legacy = Property(one_of("on"), "on", "on alone: this function has no legacy interface")
 
@@ -565,13 +565,13 @@ class VirtioSerialPci(VirtioPci, name="virtio-serial-pci", alias="virtio-serial"
 
 
 class VirtioSerialPciTransitional(VirtioSerialPci, name="virtio-serial-pci-transitional"):
-    """The same, with both interfaces wherever it is."""
+    """A controller of serial ports as a PCI function, with both interfaces wherever it is."""
 
     disable_legacy = Property(one_of("off"), "off", "off alone: this function has both interfaces")
 
 
 class VirtioSerialPciNonTransitional(VirtioSerialPci, name="virtio-serial-pci-non-transitional"):
-    """The same, without the legacy interface."""
+    """A controller of serial ports as a PCI function, without the legacy interface."""
 
     disable_legacy = Property(one_of("on"), "on", "on alone: this function has no legacy interface")
 
@@ -581,12 +581,12 @@ class VirtioRngPci(VirtioPci, name="virtio-rng-pci", alias="virtio-rng", backend
 
 
 class VirtioRngPciTransitional(VirtioRngPci, name="virtio-rng-pci-transitional"):
-    """The same, with both interfaces wherever it is."""
+    """An entropy source as a PCI function, with both interfaces wherever it is."""
 
     disable_legacy = Property(one_of("off"), "off", "off alone: this function has both interfaces")
 
 
 class VirtioRngPciNonTransitional(VirtioRngPci, name="virtio-rng-pci-non-transitional"):
-    """The same, without the legacy interface."""
+    """An entropy source as a PCI function, without the legacy interface."""
 
     disable_legacy = Property(one_of("on"), "on", "on alone: this function has no legacy interface")
