@@ -177,7 +177,8 @@ def add_firmware(m: Machine) -> bool:
 def offer_tables(m: Machine, fw_cfg: FwCfgMem, pcie: GpexHost) -> None:
     """ACPI and SMBIOS, for firmware to pass on."""
     offer_acpi(fw_cfg, pcie, Places(
-        cores=m.cpu_count, pch_pic=PCH_PIC, extioi_interrupt=EXTIOI_INTERRUPT, msi=MSI, msi_vector=MSI_VECTOR, msi_vectors=MSI_VECTORS,
+        cores=m.cpu_count, memory=memory_of(m), pch_pic=PCH_PIC, extioi_interrupt=EXTIOI_INTERRUPT,
+        msi=MSI, msi_vector=MSI_VECTOR, msi_vectors=MSI_VECTORS,
         ged=GED, ged_input=GED_IRQ, sleep=GED_SLEEP, uart=UART, uart_input=UART_IRQ, uart_clock=UART_CLOCK, rtc=RTC, rtc_input=RTC_IRQ,
         ecam=PCIE_ECAM, pci_input=PCIE_FIRST_IRQ,
     ))  # fmt: skip
