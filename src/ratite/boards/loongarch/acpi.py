@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from ratite.boards.support import aml
 from ratite.boards.support.acpi import AcpiTables, configuration_space, reduced_hardware_fadt
 from ratite.hw.misc.acpi_ged import POWER_OFF, RESET
-from ratite.hw.misc.fw_cfg import FwCfgMem
 from ratite.hw.pci.bus import DEVICES, PINS
 from ratite.hw.pci.gpex import BUS_SHIFT, GpexHost
 
@@ -40,15 +39,15 @@ class Places:
     pci_input: int
 
 
-def offer_acpi(fw_cfg: FwCfgMem, host: GpexHost, at: Places) -> None:
-    """Put all tables into fw_cfg."""
+def acpi_tables(host: GpexHost, at: Places) -> AcpiTables:
+    """All tables, to be linked."""
     tables = AcpiTables()
     dsdt = tables.add("DSDT", 2, _dsdt(host, at), listed=False)
     reduced_hardware_fadt(tables, dsdt, sleep_control=at.sleep, sleep_status=at.sleep + 1, reset=at.sleep + 2, reset_value=RESET)
     tables.add("APIC", 5, _interrupt_controllers(at))
     tables.add("SRAT", 3, _affinity(at))
     configuration_space(tables, at.ecam, host.ecam_size >> BUS_SHIFT)
-    tables.offer(fw_cfg)
+    return tables
 
 
 def _interrupt_controllers(at: Places) -> bytes:
