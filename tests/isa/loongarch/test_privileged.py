@@ -130,12 +130,12 @@ def test_timer(bench: Bench) -> None:
     bench.owner.time = 2000
     clock.expired(bench.cpu)
     assert (bench.state.timer_fired, bench.state.tcfg & clock.ENABLED) == (1, 0)
-    bench.r[A0], bench.r[A2] = 1, 40 | clock.ENABLED | clock.PERIODIC
+    bench.r[A0], bench.r[A2] = 1, 4000 | clock.ENABLED | clock.PERIODIC
     bench.run(csrwr("ticlr"), csrwr("tcfg", A2))
     assert bench.state.timer_fired == 0
-    bench.owner.time = 2400
+    bench.owner.time = 42_000
     clock.expired(bench.cpu)
-    assert bench.owner.deadlines == [2000, 2400, 2800]
+    assert bench.owner.deadlines == [2000, 42_000, 82_000]
 
 
 def test_stable_counter(bench: Bench) -> None:
