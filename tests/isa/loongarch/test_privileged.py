@@ -179,3 +179,14 @@ def test_refill_is_no_ordinary_exception(bench: Bench) -> None:
     s = bench.state
     assert (s.pc, s.era, s.estat_code, s.crmd) == (0x9000, 0x42, 0, DA)
     assert (s.tlbrera, s.tlbrbadv, s.tlbrehi & -0x2000, s.tlbrprmd) == (WINDOW | CODE | 1, 0x7FFF_1234_5678, 0x7FFF_1234_4000, IE)
+
+
+def test_saved_state_has_the_tlb(bench: Bench) -> None:
+    """A state that was saved and taken over translates as before, from the TLB of the vCPU that took it."""
+    bench.translated(space=3)
+    bench.entry(2048, 0x7FFF_0000_0000, 0x20_0001, 0x20_0001, space=3)
+    bench.state.saved[2] = 5
+    saved, place = bench.state.save(), bench.state.tlb_table
+    bench.reset()
+    bench.state.load(saved)
+    assert (bench.look(0x7FFF_0000_0123), bench.state.saved[2], bench.state.tlb_table) == (0x20_0123, 5, place)

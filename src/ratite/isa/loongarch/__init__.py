@@ -1,5 +1,5 @@
-"""LoongArch: LA64, unprivileged. `arch.make_arch` puts a configured instruction set together.
+"""LoongArch: LA64. `arch.make_arch` puts a configured instruction set together.
 
-Not modelled: the privileged architecture, LA32, the vector extensions (LSX, LASX), binary translation (LBT),
-virtualization (LVZ), and `sc.q`: their instructions are illegal, and CPUCFG says that they are absent.
+Not modelled: LA32, binary translation (LBT), virtualization (LVZ), `sc.q`, performance counters, watchpoints, and the
+hardware page walk of version 1.1: their instructions are illegal, and CPUCFG says that they are absent.
 """
