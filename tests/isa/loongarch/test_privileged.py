@@ -130,12 +130,12 @@ def test_timer(bench: Bench) -> None:
     bench.owner.time = 2000
     clock.expired(bench.cpu)
     assert (bench.state.timer_fired, bench.state.tcfg & clock.ENABLED) == (1, 0)
-    bench.r[A0], bench.r[A2] = 1, 40 | clock.ENABLED | clock.PERIODIC
+    bench.r[A0], bench.r[A2] = 1, 4000 | clock.ENABLED | clock.PERIODIC
     bench.run(csrwr("ticlr"), csrwr("tcfg", A2))
     assert bench.state.timer_fired == 0
-    bench.owner.time = 2400
+    bench.owner.time = 42_000
     clock.expired(bench.cpu)
-    assert bench.owner.deadlines == [2000, 2400, 2800]
+    assert bench.owner.deadlines == [2000, 42_000, 82_000]
 
 
 def test_stable_counter(bench: Bench) -> None:
@@ -179,3 +179,14 @@ def test_refill_is_no_ordinary_exception(bench: Bench) -> None:
     s = bench.state
     assert (s.pc, s.era, s.estat_code, s.crmd) == (0x9000, 0x42, 0, DA)
     assert (s.tlbrera, s.tlbrbadv, s.tlbrehi & -0x2000, s.tlbrprmd) == (WINDOW | CODE | 1, 0x7FFF_1234_5678, 0x7FFF_1234_4000, IE)
+
+
+def test_saved_state_has_the_tlb(bench: Bench) -> None:
+    """A state that was saved and taken over translates as before, from the TLB of the vCPU that took it."""
+    bench.translated(space=3)
+    bench.entry(2048, 0x7FFF_0000_0000, 0x20_0001, 0x20_0001, space=3)
+    bench.state.saved[2] = 5
+    saved, place = bench.state.save(), bench.state.tlb_table
+    bench.reset()
+    bench.state.load(saved)
+    assert (bench.look(0x7FFF_0000_0123), bench.state.saved[2], bench.state.tlb_table) == (0x20_0123, 5, place)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ratite.boards.support import aml
 from ratite.boards.support.acpi import AcpiTables, configuration_space, reduced_hardware_fadt
 from ratite.hw.misc.acpi_ged import POWER_OFF, RESET
-from ratite.hw.misc.fw_cfg import FwCfgMem
 from ratite.hw.pci.bus import DEVICES, PINS
 from ratite.hw.pci.gpex import BUS_SHIFT, GpexHost
 
@@ -21,6 +21,7 @@ class Places:
     """Where the board has what the tables describe: addresses, and inputs of PCH-PIC."""
 
     cores: int
+    memory: Sequence[tuple[int, int]]
     pch_pic: int
     extioi_interrupt: int
     msi: int
@@ -38,14 +39,15 @@ class Places:
     pci_input: int
 
 
-def offer_acpi(fw_cfg: FwCfgMem, host: GpexHost, at: Places) -> None:
-    """Put all tables into fw_cfg."""
+def acpi_tables(host: GpexHost, at: Places) -> AcpiTables:
+    """All tables, to be linked."""
     tables = AcpiTables()
     dsdt = tables.add("DSDT", 2, _dsdt(host, at), listed=False)
     reduced_hardware_fadt(tables, dsdt, sleep_control=at.sleep, sleep_status=at.sleep + 1, reset=at.sleep + 2, reset_value=RESET)
     tables.add("APIC", 5, _interrupt_controllers(at))
+    tables.add("SRAT", 3, _affinity(at))
     configuration_space(tables, at.ecam, host.ecam_size >> BUS_SHIFT)
-    tables.offer(fw_cfg)
+    return tables
 
 
 def _interrupt_controllers(at: Places) -> bytes:
@@ -55,6 +57,14 @@ def _interrupt_controllers(at: Places) -> bytes:
     parts.append(struct.pack("<BBBBBQ", 0x14, 13, 1, at.extioi_interrupt, 0, 0xFFFF))
     parts.append(struct.pack("<BBBQII", 0x15, 19, 1, at.msi, at.msi_vector, at.msi_vectors))
     parts.append(struct.pack("<BBBQHHH", 0x16, 17, 1, at.pch_pic, 0x1000, 0, GSI))
+    return b"".join(parts)
+
+
+def _affinity(at: Places) -> bytes:
+    """The body of the SRAT (chapter 5.2.16): all cores and all memory are of one node. Linux does not do without."""
+    parts = [struct.pack("<IQ", 1, 0)]
+    parts += [struct.pack("<BBBBIB3xI", 0, 16, 0, n, 1, 0, 0) for n in range(at.cores)]
+    parts += [struct.pack("<BBIHQQIIQ", 1, 40, 0, 0, base, size, 0, 1, 0) for base, size in at.memory]
     return b"".join(parts)
 
 

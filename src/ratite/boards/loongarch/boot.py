@@ -2,7 +2,7 @@
 Documentation/arch/loongarch/booting.rst).
 
 A kernel is entered with direct addresses: a0 = 1 (there is EFI), a1 = command line, a2 = EFI system table. The table has
-no services; its configuration tables are the memory map, the RAM disk and the device tree.
+no services; its configuration tables are the memory map, the RAM disk, the device tree and ACPI.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ _PHYSICAL = mask(48)
 #: Where the boot information lies: in the 2 MiB below the kernel, which it leaves alone.
 COMMAND_LINE, COMMAND_LINE_ROOM = 1 * MiB, 64 * KiB
 TABLES = COMMAND_LINE + COMMAND_LINE_ROOM
-DEVICE_TREE = TABLES + 64 * KiB
+ACPI = TABLES + 64 * KiB
+DEVICE_TREE = ACPI + 64 * KiB
 KERNEL = 2 * MiB
 #: Where firmware looks for the device tree.
 FIRMWARE_TREE = 1 * MiB
@@ -116,13 +117,14 @@ _DESCRIPTOR = struct.Struct("<I4xQQQQ")
 _MEMORY_MAP = struct.Struct("<QQI4xQQ")
 _CONVENTIONAL, _WRITE_BACK = 7, 1 << 3
 
-#: Linux's own table of the memory map and of the RAM disk (include/linux/efi.h); the device tree's (EBBR).
+#: Linux's own table of the memory map and of the RAM disk (include/linux/efi.h); ACPI 2.0's; the device tree's (EBBR).
 _MEMORY_MAP_GUID = uuid.UUID("800f683f-d08b-423a-a293-965c3c6fe2b4")
 _INITRD_GUID = uuid.UUID("5568e427-68fc-4f3d-ac74-ca555231cc68")
+_ACPI_GUID = uuid.UUID("8868e871-e4f1-11d3-bc22-0080c73c8881")
 _DEVICE_TREE_GUID = uuid.UUID("b1b621d5-f19c-41a5-830b-d9152c69aae0")
 
 
-def efi_tables(memory: Iterable[tuple[int, int]], initrd: Loader | None) -> bytes:
+def efi_tables(memory: Iterable[tuple[int, int]], initrd: Loader | None, *, acpi: bool) -> bytes:
     """The system table, to be placed at `TABLES`, and what it refers to. `memory` is pieces of RAM: address, size."""
     name = "Ratite".encode("utf-16-le") + bytes(2)
     at = TABLES + _SYSTEM_TABLE.size
@@ -131,7 +133,7 @@ def efi_tables(memory: Iterable[tuple[int, int]], initrd: Loader | None) -> byte
     size = len(descriptors)
     map_at, at = at, align_up(at + _MEMORY_MAP.size + size, 16)
     memory_map = _MEMORY_MAP.pack(size, _DESCRIPTOR.size, 1, 0, size) + descriptors
-    tables = [(_MEMORY_MAP_GUID, map_at), (_DEVICE_TREE_GUID, DEVICE_TREE)]
+    tables = [(_MEMORY_MAP_GUID, map_at), (_DEVICE_TREE_GUID, DEVICE_TREE)] + [(_ACPI_GUID, ACPI)] * acpi
     parts = {name_at: name, map_at: memory_map}
     if initrd is not None:
         parts[at] = struct.pack("<QQ", initrd.start, initrd.end - initrd.start)

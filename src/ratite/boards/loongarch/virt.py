@@ -9,10 +9,11 @@ from functools import partial
 
 from ratite.bits import GiB, KiB, MiB
 from ratite.boards.loongarch import boot
-from ratite.boards.loongarch.acpi import Places, offer_acpi
+from ratite.boards.loongarch.acpi import Places, acpi_tables
 from ratite.boards.loongarch.core import LoongArchCore
 from ratite.boards.machine import Machine
-from ratite.boards.registry import board
+from ratite.boards.registry import MachineOptions, board
+from ratite.boards.support.acpi import AcpiTables
 from ratite.boards.support.device_tree import EMPTY, DeviceTree, Node, Value, cells64, with_chosen
 from ratite.boards.support.firmware import find_firmware
 from ratite.boards.support.loader import Loader, read_file
@@ -28,7 +29,7 @@ from ratite.hw.intc.loongarch_pch_pic import LoongArchPchMsi, LoongArchPchPic
 from ratite.hw.misc.acpi_ged import POWER_OFF, RESET, AcpiGed
 from ratite.hw.misc.fw_cfg import FwCfgMem, Key
 from ratite.hw.misc.loongson import LoongArchPm, LoongsonIdentity
-from ratite.hw.model import Device
+from ratite.hw.model import BOOL, Device, Property
 from ratite.hw.pci.gpex import GpexHost
 from ratite.hw.timer.ls7a_rtc import Ls7aRtc
 
@@ -58,7 +59,13 @@ EXTIOI_INTERRUPT = 3
 LEVEL_HIGH = 4
 
 
-@board("virt", arch=("loongarch64",), summary="Loongson-3A5000 LS7A1000 machine", ram_size=1024 * MiB, max_cpus=4)
+class VirtOptions(MachineOptions):
+    """Options of `-M virt`."""
+
+    acpi = Property(BOOL, True, "ACPI tables for firmware and kernels, beside the device tree")
+
+
+@board("virt", arch=("loongarch64",), summary="Loongson-3A5000 LS7A1000 machine", options=VirtOptions, ram_size=1024 * MiB, max_cpus=4)
 def virt(m: Machine) -> None:
     """Addresses and interrupt numbers are those of QEMU 7.1's board. Not there yet: the platform bus, hot-plug of memory.
     """
@@ -86,13 +93,21 @@ def virt(m: Machine) -> None:
     fw_cfg = add_fw_cfg(m)
     firmware = add_firmware(m)
     if firmware:
-        offer_tables(m, fw_cfg, pcie)
+        if options_of(m).acpi:
+            tables_of(m, pcie).offer(fw_cfg)
+        offer_smbios(fw_cfg, product="Ratite Virtual Machine", cpus=m.cpu_count, cpu="virt", memory=memory_of(m))
         offer_kernel(m, fw_cfg)
         boot_firmware(m, pcie)
     elif m.options.kernel:
         boot_kernel(m, pcie)
     else:
         raise UsageError("there is nothing to run: give a kernel (-kernel FILE) or firmware (-bios FILE, or -drive if=pflash)")
+
+
+def options_of(m: Machine) -> VirtOptions:
+    """The options by their type."""
+    assert isinstance(m.options, VirtOptions)
+    return m.options
 
 
 def memory_of(m: Machine) -> list[tuple[int, int]]:
@@ -174,14 +189,14 @@ def add_firmware(m: Machine) -> bool:
     return True
 
 
-def offer_tables(m: Machine, fw_cfg: FwCfgMem, pcie: GpexHost) -> None:
-    """ACPI and SMBIOS, for firmware to pass on."""
-    offer_acpi(fw_cfg, pcie, Places(
-        cores=m.cpu_count, pch_pic=PCH_PIC, extioi_interrupt=EXTIOI_INTERRUPT, msi=MSI, msi_vector=MSI_VECTOR, msi_vectors=MSI_VECTORS,
+def tables_of(m: Machine, pcie: GpexHost) -> AcpiTables:
+    """The ACPI tables."""
+    return acpi_tables(pcie, Places(
+        cores=m.cpu_count, memory=memory_of(m), pch_pic=PCH_PIC, extioi_interrupt=EXTIOI_INTERRUPT,
+        msi=MSI, msi_vector=MSI_VECTOR, msi_vectors=MSI_VECTORS,
         ged=GED, ged_input=GED_IRQ, sleep=GED_SLEEP, uart=UART, uart_input=UART_IRQ, uart_clock=UART_CLOCK, rtc=RTC, rtc_input=RTC_IRQ,
         ecam=PCIE_ECAM, pci_input=PCIE_FIRST_IRQ,
     ))  # fmt: skip
-    offer_smbios(fw_cfg, product="Ratite Virtual Machine", cpus=m.cpu_count, cpu="virt", memory=memory_of(m))
 
 
 def offer_kernel(m: Machine, fw_cfg: FwCfgMem) -> None:
@@ -223,8 +238,9 @@ def boot_kernel(m: Machine, pcie: GpexHost) -> None:
         raise ImageError(f"the device tree has {len(tree)} bytes, too many for its place below the kernel")
     if payload.kernel.start < boot.KERNEL:
         raise ImageError(f"kernel '{m.options.kernel}' wants to be at {payload.kernel.start:#x}, below {boot.KERNEL:#x}")
-    tables = boot.efi_tables(memory_of(m), payload.initrd)
-    for address, data in ((boot.COMMAND_LINE, line), (boot.TABLES, tables), (boot.DEVICE_TREE, tree)):
+    acpi = tables_of(m, pcie).linked(boot.ACPI) if options_of(m).acpi else b""
+    tables = boot.efi_tables(memory_of(m), payload.initrd, acpi=bool(acpi))
+    for address, data in ((boot.COMMAND_LINE, line), (boot.TABLES, tables), (boot.ACPI, acpi), (boot.DEVICE_TREE, tree)):
         m.on_reset(partial(m.memory.dma_write, address, data))
     rom = m.ram("loongarch.bootrom", at=BIOS, size=64 * KiB, readonly=True)
     code = boot.boot_rom((1, boot.COMMAND_LINE, boot.TABLES), payload.kernel.entry)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 USUAL_FOLDERS = (
     "/usr/local/share/qemu", "/usr/share/qemu", "/usr/share/opensbi", "/usr/lib/riscv64-linux-gnu/opensbi/generic",
+    "/usr/share/qemu-efi-loongarch64",
 )
 """Where distributions install firmware for emulators."""
 

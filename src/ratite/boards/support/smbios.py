@@ -11,7 +11,7 @@ from ratite.bits import MiB
 from ratite.hw.misc.fw_cfg import FwCfgMem
 
 _END = 127
-_UNKNOWN = 2
+_OTHER, _UNKNOWN = 1, 2
 
 
 class _Table:
@@ -35,8 +35,8 @@ def offer_smbios(fw_cfg: FwCfgMem, *, product: str, cpus: int, cpu: str, memory:
     table.add(3, 0x300, struct.pack("<BBBBBBBBBIBBBBB", 1, 1, 2, 0, 0, 3, 3, 3, _UNKNOWN, 0, 0, 0, 0, 0, 0), ("Ratite", "1"))
     for n in range(cpus):
         body = struct.pack(
-            "<BBBBQBBHHHBBHHHBBBBBBHHHHH", 1, 3, 0xFE, 2, 0, 3, 0, 0, 2000, 2000, 0x41, 1,
-            0xFFFF, 0xFFFF, 0xFFFF, 0, 0, 0, 1, 1, 1, 0, 0x102, 1, 1, 1,
+            "<BBBBQBBHHHBBHHHBBBBBBHHHHH", 1, 3, _OTHER, 2, 0, 3, 0, 0, 2000, 2000, 0x41, 1,
+            0xFFFF, 0xFFFF, 0xFFFF, 0, 0, 0, 1, 1, 1, 0, _OTHER, 1, 1, 1,
         )  # fmt: skip
         table.add(4, 0x400 + n, body, (f"CPU {n}", "Ratite", cpu))
     total = sum(size for _, size in pieces)

@@ -1,5 +1,5 @@
-"""LoongArch: LA64, unprivileged. `arch.make_arch` puts a configured instruction set together.
+"""LoongArch: LA64. `arch.make_arch` puts a configured instruction set together.
 
-Not modelled: the privileged architecture, LA32, binary translation (LBT) and virtualization (LVZ): their instructions are
-illegal, and CPUCFG says that they are absent.
+Not modelled: LA32, binary translation (LBT), virtualization (LVZ), performance counters, watchpoints, and the hardware
+page walk of version 1.1: their instructions are illegal, and CPUCFG says that they are absent.
 """

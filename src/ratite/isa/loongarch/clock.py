@@ -19,6 +19,8 @@ _SECOND = 1_000_000_000
 #: Bits of TCFG, apart from the initial value, and how many the timer has.
 ENABLED, PERIODIC = 1 << 0, 1 << 1
 TIMER_BITS = 48
+#: A periodic timer does not come more often, so that a guest can not keep the host busy: nanoseconds.
+_SHORTEST_PERIOD = 10_000
 
 
 def nanoseconds_per_tick(config: LoongArchConfig) -> int:
@@ -54,7 +56,7 @@ def expired(cpu: Any) -> None:
     state.timer_fired = 1
     state.timer_deadline = 0
     if state.tcfg & PERIODIC:
-        state.timer_deadline = cpu.owner.clock.now() + _period(cpu)
+        state.timer_deadline = cpu.owner.clock.now() + max(_period(cpu), _SHORTEST_PERIOD)
         cpu.owner.arm_timer(state.timer_deadline)
     else:
         state.tcfg = state.tcfg & ~ENABLED

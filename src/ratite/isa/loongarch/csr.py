@@ -50,7 +50,7 @@ def _state(name: str) -> Read:
     return lambda s: getattr(s, name)
 
 
-def _field(number: int, name: str, fields: int = _ALL, then: Callable[[Session, Value, Value], None] | None = None) -> None:
+def _field(number: int, name: str, fields: int = _ALL, then: Write | None = None) -> None:
     """A register that is the state field of its name, and the bits that it has; `then` follows a write."""
 
     def write(s: Session, old: Value, new: Value) -> None:
@@ -66,16 +66,16 @@ def _constant(number: int, name: str, value: int) -> None:
     _declare(number, name, lambda s: s.const(value))
 
 
-def _file(number: int, name: str, count: int, fields: int = _ALL, then: Callable[[Session, Value, Value], None] | None = None) -> None:
-    """Registers that are a register file."""
+def _file(number: int, name: str, count: int, fields: int = _ALL, then: Write | None = None, file: str = "") -> None:
+    """Registers that are a register file, of their name unless `file` says another."""
 
     def declare(n: int) -> None:
         def write(s: Session, old: Value, new: Value) -> None:
-            getattr(s, name)[n] = new & fields
+            getattr(s, file or name)[n] = new & fields
             if then is not None:
                 then(s, old, new & fields)
 
-        _declare(number + n, f"{name}{n}", lambda s: getattr(s, name)[n], write)
+        _declare(number + n, f"{name}{n}", lambda s: getattr(s, file or name)[n], write)
 
     for n in range(count):
         declare(n)
@@ -195,7 +195,7 @@ _declare(0x020, "cpuid", _state("cpuid"))
 _constant(0x021, "prcfg1", SAVE_COUNT | (clock.TIMER_BITS - 1) << 4 | 7 << 12)
 _constant(0x022, "prcfg2", _PAGE_SIZES)
 _constant(0x023, "prcfg3", 2 | (tlb.MTLB - 1) << 4 | (tlb.WAYS - 1) << 12 | (tlb.SETS.bit_length() - 1) << 20)
-_file(0x030, "save", SAVE_COUNT)
+_file(0x030, "save", SAVE_COUNT, file="saved")
 
 
 # --- timer --------------------------------------------------------------------------------------------------------------

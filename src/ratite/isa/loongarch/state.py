@@ -54,7 +54,7 @@ class LoongArchState(State):
     badi = Field(WORD, doc="instruction of the last exception")
     eentry = Field(WORD, doc="address of the exception handlers")
     cpuid = Field(WORD, doc="number of the core")
-    save = RegFile(8, WORD)
+    saved = RegFile(8, WORD)
     llbctl = Field(WORD, doc="LLBCTL.KLO: the next ertn keeps the load reservation")
     impctl1 = Field(WORD, doc="of the implementation; no effect")
     impctl2 = Field(WORD, doc="of the implementation; no effect")
