@@ -32,12 +32,19 @@ NOT_AN_ENTRY = 1 << 31
 JOB = ("count", "records", "offsets", "starts", "code", "local", "relocations", "exits", "room", "most", "size", "relocated", "left")
 
 _HEAD, _LATE = struct.Struct("<ii"), struct.Struct("<iiq")
+#: Where in a record the code is.
+CODE_AT = _HEAD.size
 
 
 def record(code: bytes, lates: Iterable[tuple[int, int, int]]) -> bytes:
     """The record of a piece of code, with late places as (kind, place, value)."""
     parts = [_LATE.pack(place, kind, value) for kind, place, value in lates]
     return b"".join((_HEAD.pack(len(code), len(parts)), code, bytes(-len(code) % 8), *parts))
+
+
+def late_value_at(length: int, n: int) -> int:
+    """Where in the record of `length` bytes of code the value of late place `n` is."""
+    return CODE_AT + -(-length // 8) * 8 + n * _LATE.size + 8
 
 
 def relocation(kind: int, relative: bool) -> int:
