@@ -2,8 +2,8 @@
 chapters 5 and 6).
 
 `mmu_fill` refills the translation cache of the engine, `translate` answers for everybody else. Both give 0 when the
-access is possible, 1 when it has to be done and checked piece by piece (a device, or a page that memory protection
-covers in part), and 16 + cause for an exception.
+access is possible, 1 when it has to be done and checked piece by piece (a page that memory protection covers in part),
+and 16 + cause for an exception; `mmu_fill` gives 2, from `tlb_insert`, where there is no RAM and the access is allowed.
 
 The A and D bits of page-table entries are set by the walk. That is a plain read and write of the entry: another hart
 that changes the same entry at the same moment can lose its change, as software that follows the manual (shoot-down
