@@ -35,6 +35,8 @@ NOT_AN_ENTRY = 1 << 31
 JOB = ("count", "records", "offsets", "starts", "code", "local", "relocations", "exits", "room", "most", "size", "relocated", "left")
 
 _HEAD, _LATE = struct.Struct("<iHH"), struct.Struct("<iiq")
+#: Where in a record the code is.
+CODE_AT = _HEAD.size
 
 _FILLER = int.from_bytes(4 * host.NOP, "little", signed=True)
 
@@ -47,6 +49,11 @@ def record(code: bytes, lates: Iterable[tuple[int, int, int]]) -> bytes:
         if kind == TO:
             patched = place + 1
     return b"".join((_HEAD.pack(len(code), len(parts), patched), code, bytes(-len(code) % 8), *parts))
+
+
+def late_value_at(length: int, n: int) -> int:
+    """Where in the record of `length` bytes of code the value of late place `n` is."""
+    return CODE_AT + -(-length // 8) * 8 + n * _LATE.size + 8
 
 
 def relocation(kind: int, relative: bool) -> int:

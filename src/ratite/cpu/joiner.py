@@ -23,7 +23,7 @@ class Records:
         self._buffers: list[HostBuffer] = []
         self._at = _STEP
 
-    def put(self, record: bytes) -> int:
+    def put(self, record: bytes | bytearray) -> int:
         """Keep a record; its address."""
         if self._at + len(record) > _STEP:
             self._buffers.append(HostBuffer(_STEP))

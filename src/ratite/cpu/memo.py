@@ -4,11 +4,12 @@ One `Memo` serves one translation context (a privilege mode). An entry is what t
 
     (code, lates, length, branch, flow, record)
 
-lates: places to fill when the code is placed, as (kind, offset, value), with kinds of `ratite.codegen.joining`: for TO and AWAY the value is the
-distance of the target from the instruction, for addresses what to add to the instruction's address, for other relocations `symbol << 32` plus the
-lower half of what to add to its address, for MISS `symbol << 48`. Symbols are numbers (`Engine.symbol_index`). branch: distance of a direct jump's
-target, or None. flow: GOES_ON, ENDS (what follows is not reached from here) or RETURNS (it is reached when a callee or a trap handler returns).
-record: host address of what native code knows of code and lates.
+code: without the values of immediates. lates: places to fill when the code is placed, as (kind, offset, value), with kinds of
+`ratite.codegen.joining`: for addresses the value is what to add to the instruction's address, for other relocations `symbol << 32` plus the lower
+half of what to add to its address, for MISS `symbol << 48`; where a place counts from the target of the instruction, its distance is to be added.
+Symbols are numbers (`Engine.symbol_index`). branch: distance of a direct jump's target, or None. flow: GOES_ON, ENDS (what follows is not reached
+from here) or RETURNS (it is reached when a callee or a trap handler returns). record: host address of the code and lates with everything filled
+in, for native code.
 
 A word is first decoded. The instruction with its static operands has a recipe; the recipe with the numbers of the registers and the classes of the
 immediates gives a draft, in which all is done but for the values of the immediates. There are many more words than drafts.
@@ -17,12 +18,12 @@ immediates gives a draft, in which all is done but for the values of the immedia
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from ratite.codegen import host_x86_64 as host
 from ratite.codegen import pseudo
-from ratite.codegen.joining import AWAY, MISS, TO, record, relocation
+from ratite.codegen.joining import AWAY, CODE_AT, MISS, TO, late_value_at, record, relocation
 from ratite.codegen.runtime import RELOCATE_ABSOLUTE, RELOCATE_PAGE32, RELOCATE_PAGE64, RELOCATE_SYMBOL
 from ratite.codegen.stencil import (
     ADDRESS32,
@@ -72,34 +73,36 @@ _KINDS = {
 _PACK = {1: struct.Struct("b").pack_into, 4: struct.Struct("<i").pack_into, 8: struct.Struct("<q").pack_into}
 
 
-class _Draft(NamedTuple):
-    """An entry but for the values of immediates. holes: (immediate, offset, size, what to add). lates: as in an entry; distant: which of them count
+class _Draft:
+    """Entries but for the values of immediates. holes: (immediate, offset, size, what to add). lates: as in an entry; distant: which of them count
     from the target of the instruction, whose distance is immediate `target` (-1: there is none). branches: it is a direct jump to there."""
 
-    code: bytes
-    holes: tuple[tuple[int, int, int, int], ...]
-    lates: Lates
-    distant: frozenset[int]
-    target: int
-    branches: bool
-    length: int
-    flow: int
+    __slots__ = ("_branches", "_code", "_distant", "_flow", "_holes", "_lates", "_length", "_only", "_record", "_target")
+
+    def __init__(
+        self, code: bytes, holes: Iterable[tuple[int, int, int, int]], lates: Lates, distant: Iterable[int], target: int, branches: bool, length: int,
+        flow: int,
+    ) -> None:  # fmt: skip
+        self._code, self._lates, self._target, self._branches, self._length, self._flow = code, lates, target, branches, length, flow
+        self._record = record(code, lates)
+        self._holes = [(n, CODE_AT + offset, size, addend) for n, offset, size, addend in holes]
+        self._distant = [(late_value_at(len(code), n), lates[n][2]) for n in distant] if target >= 0 else []
+        self._only: Entry | None = None
 
     def entry(self, values: Sequence[int], records: Records) -> Entry:
         """The entry with these immediates."""
-        code, lates = self.code, self.lates
-        if self.holes:
-            data = bytearray(code)
-            for n, offset, size, addend in self.holes:
-                _fill(data, offset, size, values[n] + addend)
-            code = bytes(data)
-        branch = None
-        if self.target >= 0:
-            distance, distant = values[self.target], self.distant
-            branch = distance if self.branches else None
-            if distant:
-                lates = tuple([(k, o, v + distance) if n in distant else (k, o, v) for n, (k, o, v) in enumerate(lates)])
-        return code, lates, self.length, branch, self.flow, records.put(record(code, lates))
+        if self._only is not None:
+            return self._only
+        data = bytearray(self._record)
+        for n, offset, size, addend in self._holes:
+            _fill(data, offset, size, values[n] + addend)
+        distance = values[self._target] if self._target >= 0 else 0
+        for at, value in self._distant:
+            _PACK[8](data, at, value + distance)
+        entry = self._code, self._lates, self._length, distance if self._branches else None, self._flow, records.put(data)
+        if not self._holes and self._target < 0:
+            self._only = entry
+        return entry
 
 
 class _Recipe:
@@ -232,9 +235,9 @@ class Memo:
         target = next((n for n, k in enumerate(info.imms) if k in ("branch", "pcrel")), -1)
         return _Draft(
             code=bytes(data),
-            holes=tuple(left),
+            holes=left,
             lates=tuple([(_KINDS[kind], offset, self._late(kind, addend, base, length)) for kind, offset, addend, base in lates]),
-            distant=frozenset(n for n, late in enumerate(lates) if late[0] in (TAKEN, STUB) or late[3] == "imm"),
+            distant=[n for n, late in enumerate(lates) if late[0] in (TAKEN, STUB) or late[3] == "imm"],
             target=target,
             branches="branch" in info.imms,
             length=length,

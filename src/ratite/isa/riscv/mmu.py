@@ -2,8 +2,8 @@
 chapters 5 and 6).
 
 `mmu_fill` refills the translation cache of the engine, `translate` answers for everybody else. Both give 0 when the
-access is possible, 1 when it has to be done and checked piece by piece (a device, or a page that memory protection
-covers in part), and 16 + cause for an exception.
+access is possible, 1 when it has to be done and checked piece by piece (a page that memory protection covers in part),
+and 16 + cause for an exception; `mmu_fill` gives 2, from `tlb_insert`, where there is no RAM and the access is allowed.
 
 The A and D bits of page-table entries are set by the walk, in one step with a check that the entry is still what was
 read; where it is not, the walk begins again. Memory types of Svpbmt are accepted and have no effect: all RAM is coherent.
