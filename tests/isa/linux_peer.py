@@ -100,7 +100,8 @@ class LinuxPeer:
             [*self._command, str(self._program)], input=requests, capture_output=True, check=False, timeout=300
         )
         answers = list(self._answer.iter_unpack(done.stdout[: len(done.stdout) // self._answer.size * self._answer.size]))
-        assert not done.returncode, f"{cases[len(answers)] if len(answers) < len(cases) else ''} {self.name}: status {done.returncode}: {done.stderr.decode()[-1000:]}"
+        reached = cases[min(len(answers), len(cases) - 1)]
+        assert not done.returncode, f"{self.name}: status {done.returncode} at {reached}: {done.stderr.decode()[-1000:]}"
         assert len(answers) == len(cases), f"{self.name}: {len(cases)} cases, {len(answers)} answers"
         return [self._outcome(case, answer) for case, answer in zip(cases, answers, strict=True)]
 

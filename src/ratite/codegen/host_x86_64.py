@@ -29,6 +29,9 @@ MISS_STUB = struct.pack("<BiBiQI2x", 0xB8, 0, 0xE9, 0, 0, 0)
 MISS_OPERAND, MISS_JUMP, MISS_RECORD, MISS_RETRY = 1, 6, 10, 18
 
 
+#: LLVM text: the register that generated code hands back as it found it, the stack pointer aside; also when it is left in its middle.
+READ_FRAME = 'call i64 asm sideeffect "", "={rbp}"()'
+
 #: An instruction of one byte that does nothing.
 NOP = b"\x90"
 
@@ -179,7 +182,7 @@ HIDDEN_FLOAT = 'call {ty} asm "", "=x,0"'
 # --- signal frames of Linux (arch/x86/include/uapi/asm/sigcontext.h): byte offsets in ucontext_t ---------------------------------------------
 _GREGS = 40
 UC_R8, UC_R9, UC_R11, UC_R12, UC_R13, UC_R14, UC_R15 = (_GREGS + 8 * n for n in (0, 1, 3, 4, 5, 6, 7))
-UC_RDI, UC_RSI, UC_RDX, UC_RAX, UC_RCX, UC_RSP, UC_RIP = (_GREGS + 8 * n for n in (8, 9, 12, 13, 14, 15, 16))
+UC_RDI, UC_RSI, UC_RBP, UC_RDX, UC_RAX, UC_RCX, UC_RSP, UC_RIP = (_GREGS + 8 * n for n in (8, 9, 10, 12, 13, 14, 15, 16))
 #: The register that holds the state pointer in generated code.
 UC_STATE = UC_R13
 #: Those that hold pinned guest registers.

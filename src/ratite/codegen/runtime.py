@@ -103,6 +103,8 @@ define void @enter(ptr %env) nounwind {{
 define preserve_nonecc void @begin({signature(w, True)}) nounwind noinline {{
  %sp = call ptr @llvm.addressofreturnaddress.p0()
 {_ptr("at", t.at("stack_pointer"))} store ptr %sp, ptr %at
+ %fp = {host.READ_FRAME}
+{_ptr("fpat", t.at("frame_pointer"))} store i64 %fp, ptr %fpat
  musttail call preserve_nonecc void @dispatch({_arguments(w)})
  ret void
 }}
@@ -651,6 +653,8 @@ guest:
 {_ptr("rs", t.at("reason"))} store i64 {Exit.FAULT}, ptr %rs
 {_ptr("spp", t.at("stack_pointer"))} %sp = load i64, ptr %spp
 {_ptr("rspp", host.UC_RSP, "%uc")} store i64 %sp, ptr %rspp
+{_ptr("framep", t.at("frame_pointer"))} %frame = load i64, ptr %framep
+{_ptr("rbpp", host.UC_RBP, "%uc")} store i64 %frame, ptr %rbpp
  store i64 ptrtoint (ptr @leave to i64), ptr %ripp
  ret void
 other:

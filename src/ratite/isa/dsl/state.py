@@ -92,10 +92,11 @@ ENGINE_FIELDS: dict[str, tuple[int, int, str]] = {
     "access_record": (336, 64, "host address of the record of that access, which its instruction has for itself"),
     "reserve_version": (384, 32, "number of atomic operations on reserved memory when the reservation was made"),
     "reservations": (392, 64, "host address of the numbers of atomic operations, by host address (`ratite.codegen.lower`)"),
+    "frame_pointer": (496, 64, "host frame pointer there"),
     "traced": (320, 64, "not zero: page walks and traps are Python's to do, which logs them"),
-    "tlb_fills": (400, 64, "how often a translation was put into a translation cache"),
-    "tlb_flushes": (408, 64, "how often all translation caches were emptied"),
-    "jump_misses": (416, 64, "how often a jump cache did not have an address"),
+    "tlb_fills": (456, 64, "how often a translation was put into a translation cache"),
+    "tlb_flushes": (464, 64, "how often all translation caches were emptied"),
+    "jump_misses": (472, 64, "how often a jump cache did not have an address"),
 }
 
 
