@@ -32,18 +32,19 @@ if TYPE_CHECKING:
     from ratite.cpu.engine import Engine
 
 #: Seconds between two questions; to how many times that the interval grows while answers are nothing new, and after how many of those it grows.
-INTERVAL, _LONGEST_INTERVAL, _PATIENCE = 0.001, 8, 16
+INTERVAL, _LONGEST_INTERVAL, _PATIENCE = 0.002, 4, 16
 #: How long execution has to be found at a place, in intervals; twice as long for each time that code of its page was compiled in vain. Compiling
 #: takes as long as running hot code a few hundred milliseconds saves.
-HOT = 20
+HOT = 10
 #: The same for a place that is inside a region already.
-_HOT_INSIDE = 200
+_HOT_INSIDE = 100
 #: Most instructions of a region, and fewest that are worth it.
 LARGEST, SMALLEST = 300, 3
 #: Most instructions that are looked at for it, most pages that it lies in, and how deep calls are followed.
 _FARTHEST, _PAGES, _DEEPEST = 1000, 8, 3
-#: How far from a computed jump the targets of its table are looked for, and how many there may be.
-_TABLE, _CASES = 1024, 40
+#: How far from a computed jump the targets of its table are looked for, and how many there may be: to find one of many (an interpreter's) takes
+#: longer in a region than through the jump cache.
+_TABLE, _CASES = 1024, 12
 #: Most places at which a region can be entered.
 _ENTRIES = 48
 #: The part of code memory that regions may fill.
@@ -165,7 +166,7 @@ class _Explorer:
             return None
         published = [part.page.base + offset for offset in part.page.published]
         near = [to for to in published if abs(to - at) <= _TABLE and to not in behind_calls]
-        return sorted(near, key=lambda to: abs(to - at))[:_CASES]
+        return sorted(near) if len(near) <= _CASES else []
 
     def _behind_calls(self, page: CodePage) -> set[int]:
         """Where calls of a page return to."""
