@@ -71,6 +71,10 @@ def _forms(engine: Engine) -> int:
     return len(engine.library.stencils)
 
 
+def _distinct(engine: Engine) -> int:
+    return len({key[0] for key in list(engine.pages)})
+
+
 def _region_time(engine: Engine) -> int:
     return 0 if engine.regions is None else int(engine.regions.seconds * 1e9)
 
@@ -92,6 +96,7 @@ ENGINE: Sequence[Statistic[Engine]] = (
     Statistic("units", "pieces of machine code placed, those of earlier runs included", CUMULATIVE, COUNT, _at("translator.placed")),
     Statistic("instructions", "guest instructions translated in this run", CUMULATIVE, COUNT, _at("translator.instructions")),
     Statistic("pages", "guest pages that have translations now", INSTANT, COUNT, lambda e: len(e.pages)),
+    Statistic("pages-distinct", "of these, different pages of guest memory: the rest are the same at other addresses", INSTANT, COUNT, _distinct),
     Statistic("pages-restored", "pages whose translations came from disk", CUMULATIVE, COUNT, _at("store.restored")),
     Statistic("translation-time", "looking for, restoring and making translations, LLVM included", CUMULATIVE, SECONDS,
               _at("translation_ns")),
