@@ -319,6 +319,7 @@ class Engine:
         else:
             view = memoryview((ctypes.c_char * PAGE).from_address(host_page)).cast("B")
             self._protect(host_page)
+            self._keep(host_page)  # it may be known at another guest address already
         page = CodePage(key, view)
         self.pages[key] = page
         self.by_host.setdefault(host_page, set()).add(key)
