@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -19,12 +20,16 @@ from ratite.chardev.loop import IoLoop
 from ratite.chardev.manager import Chardevs
 from ratite.cli.machine_options import SystemConfig
 from ratite.cpu.engine import Engine, Tuning
+from ratite.cpu.icount import CountedTurns, InstructionCount
 from ratite.cpu.scheduler import Parallel, Scheduler, Turns
 from ratite.errors import UsageError
-from ratite.hw.model import RealClock
+from ratite.hw.model import CountedClock, RealClock
 from ratite.isa.riscv.arch import make_arch
 from ratite.isa.riscv.config import RiscvConfig
 from ratite.isa.riscv.cpus import parse_cpu
+
+#: When a machine begins whose runs are to repeat exactly.
+FIRST_DAY = "2022-01-01"
 
 
 class SerialConsole:
@@ -49,7 +54,8 @@ class Emulation:
     def __init__(self, config: SystemConfig) -> None:
         self.config = config
         self.lock = threading.RLock()
-        self.clock = RealClock(self.lock, _wall_clock(config))
+        self.counter: InstructionCount | None = None
+        self.clock = self._make_clock()
         self.loop = IoLoop(self.lock)
         self.engine: Engine | None = None
         self.cpu_config: RiscvConfig | None = None
@@ -58,6 +64,7 @@ class Emulation:
         self._thread: threading.Thread | None = None
         self._failure: BaseException | None = None
         self._closers: list[Callable[[], None]] = []
+        self._random = _random_bytes(config)
         self.chardevs = Chardevs(ChardevContext(self.loop, self.quit, _say))
         self._closers.append(self.chardevs.close)
         self.serials = self._serial_ports()
@@ -72,7 +79,19 @@ class Emulation:
         if self.sbi is not None:
             self._boot_supervisor()
 
+    @property
+    def instructions(self) -> int | None:
+        """How many instructions the machine has executed; None where nobody counts (`-icount`)."""
+        return None if self.counter is None else self.counter()
+
     # --- building ---------------------------------------------------------------------------------------------------------------
+    def _make_clock(self) -> RealClock | CountedClock:
+        wall, icount = _wall_clock(self.config), self.config.icount
+        if icount is None:
+            return RealClock(self.lock, wall)
+        self.counter = InstructionCount()
+        return CountedClock(self.lock, self.counter, icount.shift, time.time_ns() if wall is None else wall, icount.adaptive)
+
     def _serial_ports(self) -> list[Any]:
         specs = list(self.config.serial)
         if not specs and self.config.defaults:
@@ -85,7 +104,7 @@ class Emulation:
 
         for option in self.config.chardevs:
             self.chardevs.add(option)
-        self.back_ends = BackEnds(self.config, self.loop, self.lock, self.chardevs)
+        self.back_ends = BackEnds(self.config, self.loop, self.lock, self.chardevs, self._random)
         self._closers.append(self.back_ends.close)
 
     def _make_cpu(self, machine: Machine, number: int) -> RiscvHart:
@@ -95,7 +114,7 @@ class Emulation:
             cpu_config = parse_cpu(self.config.cpu or f"rv{xlen}", xlen)
             builtin = choose_firmware(machine)[1] and machine.flash(0) is None
             self.cpu_config = cpu_config.for_firmware() if builtin else cpu_config
-            tuning = Tuning(region=self.config.regions, cache=self.config.disk_cache)
+            tuning = Tuning(region=self.config.regions, cache=self.config.disk_cache, counting=self.config.icount is not None)
             self.engine = Engine(make_arch(self.cpu_config), machine.memory, lock=self.lock, tuning=tuning)
         return RiscvHart(self.engine, self.cpu_config, number, self.clock, self.lock)
 
@@ -110,7 +129,7 @@ class Emulation:
         machine = Machine(
             c.machine, arch=c.arch, make_cpu=self._make_cpu, cpus=c.cpus, ram_size=c.memory, options=options,
             serial=self.serials, flash=self.back_ends.flash(), fw_cfg=self.back_ends.fw_cfg(),
-            firmware_folders=c.data_folders, lock=self.lock, clock=self.clock,
+            firmware_folders=c.data_folders, lock=self.lock, clock=self.clock, random=self._random,
         )  # fmt: skip
         self._closers.append(machine.close)
         self.back_ends.plug(machine)
@@ -130,6 +149,8 @@ class Emulation:
         return sbi
 
     def _scheduler(self) -> Scheduler:
+        if isinstance(self.clock, CountedClock) and self.counter is not None and self.config.icount is not None:
+            return CountedTurns(self.harts, self.clock, self.counter, self.config.icount.sleep)
         if self.config.parallel and len(self.harts) > 1:
             return Parallel(self.harts)
         return Turns(self.harts, lambda call, ns: self.clock.timer(call).after(ns))
@@ -222,16 +243,26 @@ def _say(text: str) -> None:
     print(text, file=sys.stderr)
 
 
+def _random_bytes(config: SystemConfig) -> Callable[[int], bytes]:
+    """Where random numbers for the guest come from."""
+    if config.seed is None and config.icount is None:
+        return os.urandom
+    import random
+
+    return random.Random(config.seed or 0).randbytes
+
+
 def _wall_clock(config: SystemConfig) -> int | None:
     """Time of day that the machine starts with, in nanoseconds since 1970; None for the host's."""
     import datetime
 
-    if config.rtc_base == "utc":
+    base = config.rtc_base or ("utc" if config.icount is None else FIRST_DAY)
+    if base == "utc":
         return None
-    if config.rtc_base == "localtime":
+    if base == "localtime":
         now = datetime.datetime.now().replace(tzinfo=datetime.UTC)
     else:
-        now = datetime.datetime.fromisoformat(config.rtc_base)
+        now = datetime.datetime.fromisoformat(base)
         now = now if now.tzinfo else now.replace(tzinfo=datetime.UTC)
     return int(now.timestamp() * 1e9)
 

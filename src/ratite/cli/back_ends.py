@@ -8,8 +8,9 @@ the machine is there: first those that options imply (`-drive if=virtio`, `-nic`
 from __future__ import annotations
 
 import copy
+import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ratite.block.drive import Drive, Drives, Interface
@@ -32,9 +33,9 @@ CARD_MODELS = {"": CARD, "virtio": CARD, CARD: CARD}
 class BackEnds:
     """What `-drive`, `-netdev`, `-nic`, `-net`, `-object`, `-global` and `-fw_cfg` ask for."""
 
-    def __init__(self, config: SystemConfig, loop: IoLoop, lock: Any, chardevs: Chardevs) -> None:
+    def __init__(self, config: SystemConfig, loop: IoLoop, lock: Any, chardevs: Chardevs, random: Callable[[int], bytes] = os.urandom) -> None:
         self._config = config
-        self._chardevs = chardevs
+        self._chardevs, self._random = chardevs, random
         self._pool = WorkerPool(lock)
         self._drives = Drives(self._pool, _say)
         self._netdevs = Netdevs(NetContext(loop, _say))
@@ -96,7 +97,7 @@ class BackEnds:
     def _add_entropy(self, option: str, loop: IoLoop) -> None:
         from ratite.hw.virtio.entropy import make_entropy
 
-        name, source = make_entropy(option, loop)
+        name, source = make_entropy(option, loop, self._random)
         if name in self._entropy:
             source.close()
             raise UsageError(f"-object: id '{name}' exists twice")

@@ -77,10 +77,12 @@ def _thunk(address: int) -> bytes:
 
 @dataclass(frozen=True)
 class Tuning:
-    """How an engine works. region: hot loops are compiled as a whole. cache: stencils and translations are kept on disk."""
+    """How an engine works. region: hot loops are compiled as a whole. cache: stencils and translations are kept on disk. counting: the
+    processors count instructions (`ratite.cpu.icount`); there are no regions then, and of the disk only the stencils are used."""
 
     region: bool = False
     cache: bool = True
+    counting: bool = False
 
 
 class Engine:
@@ -99,6 +101,7 @@ class Engine:
         self.vcpus: list[Vcpu] = []
         self.exclusive = Exclusive(self.lock, self.vcpus)
         tuning = tuning or Tuning()
+        self.counting = tuning.counting
         self.library = Library(arch, persistent=tuning.cache)
         self.memory = CodeMemory(code_size, forks=user is not None)
         self.symbols = self._load_runtime()
@@ -114,9 +117,9 @@ class Engine:
         self.ram_table = HostBuffer(_ROW.size * (_RAM_ROWS + 1))
         self.translator = Translator(self)
         self._relocate = self.function("relocate", None, *[ctypes.c_void_p] * 6)
-        self.store = PageStore(self)
+        self.store = PageStore(self, persistent=tuning.cache and not tuning.counting)
         self.regions: Regions | None = None
-        if tuning.region and user is None:
+        if tuning.region and user is None and not tuning.counting:
             self.regions = Regions(self)
             self.regions.start()
         self.pages: dict[PageKey, CodePage] = {}
@@ -227,7 +230,7 @@ class Engine:
             if page is None or key[0] != host_page:  # gone; or the page before, whose last instruction reaches into this one
                 if first < _LONGEST:
                     return True
-            elif any(first - _LONGEST < at < end for at in page.entries):
+            elif page.holds(first - _LONGEST + 1, end):
                 return True
         return False
 

@@ -6,8 +6,8 @@ One `Memo` serves one translation context (a privilege mode). An entry is what t
 
 lates: places to fill when the code is placed, as (kind, offset, value): for TAKEN and STUB the value is the distance of the target from the
 instruction, for addresses what to add to the instruction's address, for FIXED and CONSTANT (symbol, what to add to its address). branch:
-distance of a direct jump's target, or None. flow: GOES_ON, ENDS (what follows is not reached from here) or RETURNS (it is reached when a
-callee or a trap handler returns).
+distance of a direct jump's target, or None. flow: GOES_ON, FORKS (execution may leave here), ENDS (what follows is not reached from here) or
+RETURNS (it is reached when a callee or a trap handler returns).
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 Lates = tuple[tuple[int, int, Any], ...]
 Entry = tuple[bytes, Lates | None, int, int | None, int]
-GOES_ON, ENDS, RETURNS = range(3)
+GOES_ON, ENDS, RETURNS, FORKS = range(4)
 
 _PACK = {1: struct.Struct("b").pack_into, 4: struct.Struct("<i").pack_into, 8: struct.Struct("<q").pack_into}
 
@@ -113,7 +113,11 @@ class Memo:
     def interpreted(self, length: int) -> Entry:
         """Code that leaves the instruction to the reference evaluator."""
         code, lates, _, _, _ = self._build(pseudo.INTERPRETED, 0, length)
-        return code, lates, length, None, GOES_ON
+        return code, lates, length, None, FORKS
+
+    def count(self, instructions: int, run: int) -> Entry:
+        """Code that charges the budget for a run of instructions, or leaves when it is too small."""
+        return self._build(pseudo.COUNT, 0, 0, imms=(instructions, run))
 
     def form_of(self, insn: Insn, statics: tuple[int, ...]) -> Form:
         """The form of an instruction in this context."""
@@ -150,7 +154,7 @@ class Memo:
             kinds.append(imm_class(kind, value))
             operands.append(value)
         comes_back = (info.resumes if info.links < 0 else classes[info.links] != ZERO) and insn is not self.engine.arch.illegal
-        flow = GOES_ON if not info.ends else RETURNS if comes_back else ENDS
+        flow = (RETURNS if comes_back else ENDS) if info.ends else FORKS if info.forks else GOES_ON
         how = _How(info.imms, operands[len(classes) :], length, flow)
         imm_classes = tuple(kinds)
         library, regs = self.engine.library, tuple(classes)

@@ -32,8 +32,10 @@ _pack32 = struct.Struct("<i").pack_into
 
 _HANDLERS = {MISS_LOAD: "miss_load", MISS_STORE: "miss_store"}
 
-#: What an element of a plan is; only instructions are entries, and only others than those are noted.
-INSTRUCTION, BEHIND_GUARD, GOTO = range(3)
+#: What an element of a plan is; only others than instructions are noted. Entries are instructions and COUNTs, which count what follows
+#: them: those are INSIDE.
+INSTRUCTION, BEHIND_GUARD, GOTO, COUNT, INSIDE = range(5)
+_ENTRIES = (INSTRUCTION, COUNT)
 
 
 class Plan:
@@ -65,7 +67,8 @@ class Image:
         self.code = bytearray(first + b"".join(parts))
         self.starts = list(accumulate([len(part) for part in parts], initial=len(first)))
         others = plan.others
-        self.local = {at: start for n, (at, start) in enumerate(zip(plan.offsets, self.starts, strict=False)) if n not in others}
+        self.local = {at: start for n, (at, start) in enumerate(zip(plan.offsets, self.starts, strict=False)) if others.get(n, 0) in _ENTRIES}
+        self.inside = [plan.offsets[n] for n, kind in others.items() if kind == INSIDE]
         self.relocations: list[int] = []
         self.links: list[tuple[int, int]] = []
         self.pending: list[tuple[int, int]] = []
@@ -133,7 +136,7 @@ class Image:
         """The unit of this image at an address."""
         unit = Unit(self.page, start, len(self.code), self.starts[-1])
         others = self.plan.others
-        real = [n for n in range(len(self.plan.offsets)) if others.get(n) != GOTO] if others else range(len(self.plan.offsets))
+        real = [n for n in range(len(self.plan.offsets)) if others.get(n) not in (GOTO, COUNT)] if others else range(len(self.plan.offsets))
         unit.pcs = array("H", [self.plan.offsets[n] for n in real])
         unit.places = array("I", [self.starts[n] for n in real])
         unit.relocations = array("q", self.relocations)

@@ -13,6 +13,7 @@ from ratite import log
 from ratite.cpu.codepage import PAGE, CodePage, Unit
 from ratite.cpu.memo import ENDS, GOES_ON, RETURNS, Entry, Memo, Missing
 from ratite.cpu.placing import BEHIND_GUARD, GOTO, INSTRUCTION, Image, Plan
+from ratite.cpu.runs import Runs, count_runs
 from ratite.errors import HostError
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ class Translator:
         self.memos = [Memo(engine, n) for n in range(engine.arch.contexts)]
         self.units: list[Unit] = []
         self._starts: list[int] = []
+        self.runs = Runs()
         self.instructions = 0
         self.compiled = 0
 
@@ -34,6 +36,7 @@ class Translator:
         """Forget all units: the code memory is being emptied."""
         self.units.clear()
         self._starts.clear()
+        self.runs.clear()
 
     def locate(self, address: int) -> int | None:
         """Guest address of the instruction whose code holds host `address`."""
@@ -57,6 +60,8 @@ class Translator:
             except Missing as m:
                 missing.append(m)
             self._choose(page, offset, memo, plan, missing)
+            if self.engine.counting and not missing:
+                plan = self._count(plan, memo, missing)
             if not missing:
                 break
             self._compile(missing)
@@ -66,6 +71,14 @@ class Translator:
         jobs = {m.job.key: m.job for m in missing}
         self.compiled += len(jobs)
         self.engine.library.compile(list(jobs.values()))
+
+    def _count(self, plan: Plan, memo: Memo, missing: list[Missing]) -> Plan:
+        """Have the code count its instructions."""
+        try:
+            return count_runs(plan, memo, self.runs)
+        except Missing as m:
+            missing.append(m)
+            return plan
 
     def _choose(self, page: CodePage, offset: int, memo: Memo, plan: Plan, missing: list[Missing]) -> None:
         """Follow the code from `offset` and the loops in it. Branches forward out of the straight line wait until they are taken."""
@@ -164,6 +177,7 @@ class Translator:
             page.pending.setdefault(target, []).append(base + place)
         for at, start in image.local.items():
             page.entries[at] = base + start
+        page.inside.update(image.inside)
         if page.pending:
             self._link(page, image.local)
         for at, e in zip(plan.offsets, plan.entries, strict=True):

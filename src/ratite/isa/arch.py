@@ -24,6 +24,7 @@ class Exit:
     STRADDLE = 10  #: an instruction across two pages whose second page may have changed
     MISS = 11  #: a traced access found no translation: trap_value is its guest address, trap_cause whether it writes
     POLL = 12  #: traced: there may be an interrupt
+    EXPIRED = 13  #: counted: the instructions from next_pc on do not fit into the budget
 
 
 @dataclass
