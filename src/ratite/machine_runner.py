@@ -28,7 +28,7 @@ from ratite.isa.riscv.arch import make_arch
 from ratite.isa.riscv.config import RiscvConfig
 from ratite.isa.riscv.cpus import parse_cpu
 
-#: When a machine begins whose runs are to repeat exactly.
+#: Where the time of day begins for runs that are to repeat exactly.
 FIRST_DAY = "2022-01-01"
 
 
@@ -104,7 +104,8 @@ class Emulation:
 
         for option in self.config.chardevs:
             self.chardevs.add(option)
-        self.back_ends = BackEnds(self.config, self.loop, self.lock, self.chardevs, self._random)
+        counted = self.clock if isinstance(self.clock, CountedClock) else None
+        self.back_ends = BackEnds(self.config, self.loop, self.lock, self.chardevs, random=self._random, clock=counted)
         self._closers.append(self.back_ends.close)
 
     def _make_cpu(self, machine: Machine, number: int) -> RiscvHart:

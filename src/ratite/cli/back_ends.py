@@ -20,7 +20,7 @@ from ratite.chardev.loop import IoLoop
 from ratite.chardev.manager import Chardevs
 from ratite.cli.machine_options import SystemConfig
 from ratite.errors import ImageError, RatiteError, UsageError, unknown
-from ratite.hw.model import BlockBackend, Device, Links, find_device
+from ratite.hw.model import BlockBackend, Clock, Device, Links, find_device
 from ratite.keyval import Pairs
 from ratite.net.base import NetContext
 from ratite.net.options import Card, Netdevs
@@ -31,12 +31,18 @@ CARD_MODELS = {"": CARD, "virtio": CARD, CARD: CARD}
 
 
 class BackEnds:
-    """What `-drive`, `-netdev`, `-nic`, `-net`, `-object`, `-global` and `-fw_cfg` ask for."""
+    """What `-drive`, `-netdev`, `-nic`, `-net`, `-object`, `-global` and `-fw_cfg` ask for.
 
-    def __init__(self, config: SystemConfig, loop: IoLoop, lock: Any, chardevs: Chardevs, random: Callable[[int], bytes] = os.urandom) -> None:
+    `random` gives random bytes. Disks take their time by `clock`, if there is one, and else the host's.
+    """
+
+    def __init__(
+        self, config: SystemConfig, loop: IoLoop, lock: Any, chardevs: Chardevs, *,
+        random: Callable[[int], bytes] = os.urandom, clock: Clock | None = None,
+    ) -> None:  # fmt: skip
         self._config = config
         self._chardevs, self._random = chardevs, random
-        self._pool = WorkerPool(lock)
+        self._pool = WorkerPool(lock, clock)
         self._drives = Drives(self._pool, _say)
         self._netdevs = Netdevs(NetContext(loop, _say))
         self._entropy: dict[str, Any] = {}
