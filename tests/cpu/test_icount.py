@@ -139,6 +139,20 @@ def test_waiting(tmp_path: Path, sleep: str, seconds: float) -> None:
         assert machine.instructions == 25
 
 
+def test_a_written_counter_reads_back(tmp_path: Path) -> None:
+    """An instruction that writes minstret does not count after that, and one that reads it gets what was before it (ISA manual, volume II,
+    3.1.10; the published test instret_overflow). The exit status is what was read."""
+    program = str(tmp_path / "written")
+    text = "li a0, 100; csrw minstret, a0; csrr a0, minstret; csrr a1, minstret; csrr a2, mcycle; nop; csrr a3, mcycle"
+    sum_up = "sub a3, a3, a2; add a0, a0, a1; add a0, a0, a3; slli a0, a0, 16; li a1, 0x3333; or a0, a0, a1; li a1, 0x100000; sw a0, (a1); j ."
+    source = f".globl _start; _start: {text}; {sum_up}\n"
+    command = [COMPILER, "-march=rv64gc_zicsr", "-static", "-o", program, "-xassembler", "-", *BARE]
+    subprocess.run(command, input=source, text=True, check=True)
+    for options in ((), ("-singlestep",)):
+        with Machine("virt", *BOARD, "-kernel", program, "-icount", "0", *options) as machine:
+            assert machine.wait(60) == 100 + 101 + 2
+
+
 def test_adaptive_time_follows_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
     """An adaptive clock takes more time for an instruction when the host is slow, less when it is fast, and never leaps."""
     host, count = [0], [0]
