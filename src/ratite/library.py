@@ -111,6 +111,11 @@ class Machine:
         """Whether the guest has powered off, or the machine was closed."""
         return self._emulation is None or self._emulation.ended
 
+    @property
+    def instructions(self) -> int | None:
+        """How many instructions the guest has executed; None without `-icount`."""
+        return self._open().instructions
+
     def start(self) -> None:
         """Let it run. `with` does this. Raises HostError when it was started before."""
         emulation = self._open()

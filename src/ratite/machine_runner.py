@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -18,8 +19,12 @@ from ratite.chardev.loop import IoLoop
 from ratite.chardev.manager import Chardevs
 from ratite.cli.machine_options import SystemConfig
 from ratite.cpu.engine import Engine, Tuning
+from ratite.cpu.icount import CountedTurns, InstructionCount
 from ratite.cpu.scheduler import Parallel, Processor, Scheduler, Turns
-from ratite.hw.model import RealClock
+from ratite.hw.model import CountedClock, RealClock
+
+#: Where the time of day begins for runs that are to repeat exactly.
+FIRST_DAY = "2022-01-01"
 
 
 class Emulation:
@@ -28,7 +33,8 @@ class Emulation:
     def __init__(self, config: SystemConfig) -> None:
         self.config = config
         self.lock = threading.RLock()
-        self.clock = RealClock(self.lock, _wall_clock(config))
+        self.counter: InstructionCount | None = None
+        self.clock = self._make_clock()
         self.loop = IoLoop(self.lock)
         self.engine: Engine | None = None
         self.family = find_family(config.arch, config.cpu or "")
@@ -37,6 +43,7 @@ class Emulation:
         self._thread: threading.Thread | None = None
         self._failure: BaseException | None = None
         self._closers: list[Callable[[], None]] = []
+        self._random = _random_bytes(config)
         self.chardevs = Chardevs(ChardevContext(self.loop, self.quit, _say))
         self._closers.append(self.chardevs.close)
         self.serials = self._serial_ports()
@@ -49,7 +56,19 @@ class Emulation:
             processor.single_step = config.single_step
         self._power_on()
 
+    @property
+    def instructions(self) -> int | None:
+        """How many instructions the machine has executed; None where nobody counts (`-icount`)."""
+        return None if self.counter is None else self.counter()
+
     # --- building ---------------------------------------------------------------------------------------------------------------
+    def _make_clock(self) -> RealClock | CountedClock:
+        wall, icount = _wall_clock(self.config), self.config.icount
+        if icount is None:
+            return RealClock(self.lock, wall)
+        self.counter = InstructionCount()
+        return CountedClock(self.lock, self.counter, icount.shift, time.time_ns() if wall is None else wall, icount.adaptive)
+
     def _serial_ports(self) -> list[Any]:
         specs = list(self.config.serial)
         if not specs and self.config.defaults:
@@ -62,13 +81,15 @@ class Emulation:
 
         for option in self.config.chardevs:
             self.chardevs.add(option)
-        self.back_ends = BackEnds(self.config, self.loop, self.lock, self.chardevs)
+        counted = self.clock if isinstance(self.clock, CountedClock) else None
+        self.back_ends = BackEnds(self.config, self.loop, self.lock, self.chardevs, random=self._random, clock=counted)
         self._closers.append(self.back_ends.close)
 
     def _make_cpu(self, machine: Machine, number: int) -> Processor:
         """A processor; the first one brings the engine into being."""
         if self.engine is None:
-            tuning = Tuning(region=self.config.region, cache=self.config.disk_cache, perf=self.config.perf_map)
+            c = self.config
+            tuning = Tuning(region=c.region, cache=c.disk_cache, perf=c.perf_map, counting=c.icount is not None)
             self.engine = Engine(self.family.make_arch(machine), machine.memory, lock=self.lock, tuning=tuning)
             self._observe(self.engine)
         return self.family.make_processor(self.engine, number, self.clock, self.lock)
@@ -96,7 +117,7 @@ class Emulation:
         machine = Machine(
             c.machine, arch=c.arch, make_cpu=self._make_cpu, cpus=c.cpus, ram_size=c.memory, options=options,
             serial=self.serials, flash=self.back_ends.flash(), fw_cfg=self.back_ends.fw_cfg(),
-            firmware_folders=c.data_folders, lock=self.lock, clock=self.clock,
+            firmware_folders=c.data_folders, lock=self.lock, clock=self.clock, random=self._random,
         )  # fmt: skip
         self._closers.append(machine.close)
         self.back_ends.plug(machine)
@@ -106,6 +127,8 @@ class Emulation:
         return machine
 
     def _scheduler(self) -> Scheduler:
+        if isinstance(self.clock, CountedClock) and self.counter is not None and self.config.icount is not None:
+            return CountedTurns(self.processors, self.clock, self.counter, self.config.icount.sleep)
         if self.config.parallel and len(self.processors) > 1:
             return Parallel(self.processors)
         return Turns(self.processors, lambda call, ns: self.clock.timer(call).after(ns))
@@ -198,16 +221,26 @@ def _say(text: str) -> None:
     print(text, file=sys.stderr)
 
 
+def _random_bytes(config: SystemConfig) -> Callable[[int], bytes]:
+    """Where random numbers for the guest come from."""
+    if config.seed is None and config.icount is None:
+        return os.urandom
+    import random
+
+    return random.Random(config.seed or 0).randbytes
+
+
 def _wall_clock(config: SystemConfig) -> int | None:
     """Time of day that the machine starts with, in nanoseconds since 1970; None for the host's."""
     import datetime
 
-    if config.rtc_base == "utc":
+    base = config.rtc_base or ("utc" if config.icount is None else FIRST_DAY)
+    if base == "utc":
         return None
-    if config.rtc_base == "localtime":
+    if base == "localtime":
         now = datetime.datetime.now().replace(tzinfo=datetime.UTC)
     else:
-        now = datetime.datetime.fromisoformat(config.rtc_base)
+        now = datetime.datetime.fromisoformat(base)
         now = now if now.tzinfo else now.replace(tzinfo=datetime.UTC)
     return int(now.timestamp() * 1e9)
 

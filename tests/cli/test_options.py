@@ -156,6 +156,20 @@ def test_questions(words: list[str], show: str) -> None:
             ["-rtc", "base=yesterday"],
             "-rtc base=yesterday: base 'yesterday' is neither utc, localtime nor a date such as 2006-06-17T16:01:21",
         ),
+        (
+            ["-icount", "auto,sleep=off"],
+            "-icount auto,sleep=off: shift=auto follows the host's time, with sleep=off time leaps ahead of it: choose one of them",
+        ),
+        (["-icount", "11"], "-icount 11: '11' is out of range: expected 0 to 10"),
+        (
+            ["-icount", "sleep=on"],
+            "-icount sleep=on: shift is missing: shift=N makes an instruction take 2 to the power of N nanoseconds, "
+            "shift=auto follows the host's time",
+        ),
+        (["-icount", "3,align=on"], "-icount 3,align=on: align=on is not supported; time follows the host's with shift=auto"),
+        (["-icount", "3,rr=record,rrfile=x"], "-icount 3,rr=record,rrfile=x: recording and replaying (rr) is not supported yet"),
+        (["-icount", "3,slep=off"], "-icount 3,slep=off: -icount item 'slep' is not known: did you mean 'sleep'?"),
+        (["-icount", "3", "-accel", "tcg,thread=multi"], "-icount counts on one thread: choose -accel tcg,thread=single or leave thread out"),
         (["-monitor", "stdio"], "-monitor stdio: the monitor is not supported yet; supported: none"),
         (["-fw_cfg", "name=x"], "-fw_cfg name=x: expected name=NAME and either file=FILE or string=TEXT"),
         (["-global", "x"], "-global x: expected DRIVER.PROPERTY=VALUE"),

@@ -1,10 +1,14 @@
-"""Threads that do blocking work for devices, so that the vCPU goes on meanwhile."""
+"""Threads that do blocking work for devices, so that the vCPU goes on meanwhile.
+
+Where time goes by instructions, nobody goes on: work is done when it is due by the machine's clock, so that runs repeat exactly.
+"""
 
 from __future__ import annotations
 
 import threading
 from collections import deque
 from collections.abc import Callable
+from typing import Protocol
 
 from ratite.chardev.loop import Lock
 
@@ -12,13 +16,30 @@ Work = Callable[[], None]
 Done = Callable[[int], None]    # called with 0 or the errno of the failure
 
 _THREADS = 4
+#: How long work takes by the machine's clock: nanoseconds.
+DURATION = 100_000
+
+
+class Timer(Protocol):
+    """A timer of the machine."""
+
+    def after(self, delay: int) -> None: ...
+
+    def cancel(self) -> None: ...
+
+
+class Clock(Protocol):
+    """The machine's clock (`ratite.hw.model.clock`)."""
+
+    def timer(self, callback: Callable[[], None]) -> Timer: ...
 
 
 class WorkerPool:
-    """A few threads, started when there is work for them, and shared by all drives of a machine."""
+    """A few threads, started when there is work for them, and shared by all drives of a machine. With a clock there are no threads: work is
+    done when that says that it is finished."""
 
-    def __init__(self, lock: Lock) -> None:
-        self.machine_lock = lock
+    def __init__(self, lock: Lock, clock: Clock | None = None) -> None:
+        self.machine_lock, self.clock = lock, clock
         self._wanted = threading.Condition()
         self._queue: deque[tuple[Jobs, Work, Done]] = deque()
         self._threads = 0
@@ -72,12 +93,25 @@ class Jobs:
         self._finished = threading.Condition()
         self._running = 0
         self._results: deque[tuple[Done, int]] = deque()
+        self._due: dict[Timer, Callable[[], None]] = {}
 
     def submit(self, work: Work, done: Done) -> None:
         """Have `work` done by a worker; an OSError it raises becomes the errno that `done` is called with."""
+        if self._pool.clock is not None:
+            self._plan(self._pool.clock, work, done)
+            return
         with self._finished:
             self._running += 1
         self._pool.put(self, work, done)
+
+    def _plan(self, clock: Clock, work: Work, done: Done) -> None:
+        def finish() -> None:
+            del self._due[timer]
+            done(outcome(work))
+
+        timer = clock.timer(finish)
+        self._due[timer] = finish
+        timer.after(DURATION)
 
     def run(self, work: Work, done: Done) -> None:
         """On a worker's thread."""
@@ -98,7 +132,10 @@ class Jobs:
 
         All workers may be waiting for that lock to deliver something, so what they have not begun is done here.
         """
-        while self._running or self._results:    # what is delivered may begin more
+        while self._running or self._results or self._due:    # what is delivered may begin more
+            for timer, finish in list(self._due.items()):
+                timer.cancel()
+                finish()
             for work, done in self._pool.take_back(self):
                 self.run(work, done)
             with self._finished:

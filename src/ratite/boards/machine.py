@@ -13,6 +13,7 @@ running them to whoever made it.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
@@ -47,8 +48,8 @@ class Machine:
     `arch` and `board` name what to build; `options` are the board's (`-M NAME,option=value`), by their names;
     `make_cpu(machine, index)` makes a CPU; `serial` and `flash` are back ends in order, None where nothing is
     connected; `fw_cfg` is a list of further firmware files as (name, content); `firmware_folders` are looked through
-    before the usual ones; `defaults` are property defaults by device type (`-global`). Raises UsageError or ImageError
-    for what the user got wrong.
+    before the usual ones; `defaults` are property defaults by device type (`-global`). `random` gives random bytes. Raises
+    UsageError or ImageError for what the user got wrong.
     """
 
     def __init__(
@@ -56,7 +57,7 @@ class Machine:
         options: Mapping[str, object] | None = None, serial: Sequence[CharBackend | None] = (),
         flash: Sequence[BlockBackend | None] = (), fw_cfg: Sequence[tuple[str, bytes]] = (),
         firmware_folders: Sequence[str] = (), defaults: GlobalDefaults = NO_DEFAULTS, lock: Any = None,
-        clock: Clock | None = None,
+        clock: Clock | None = None, random: Callable[[int], bytes] = os.urandom,
     ) -> None:
         self.board: Board = find_board(arch, board)
         self.arch = arch
@@ -67,6 +68,7 @@ class Machine:
             raise UsageError(f"machine '{board}' runs 1 to {self.board.max_cpus} CPUs, not {cpus}")
         self.lock = lock or threading.RLock()
         self.clock = clock or RealClock(self.lock)
+        self.random = random
         self.memory = AddressSpace()
         self.cpus: list[Any] = []
         self.devices: dict[str, Device] = {}

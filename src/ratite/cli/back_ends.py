@@ -8,8 +8,9 @@ the machine is there: first those that options imply (`-drive if=virtio`, `-nic`
 from __future__ import annotations
 
 import copy
+import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ratite.block.drive import Drive, Drives, Interface
@@ -19,7 +20,7 @@ from ratite.chardev.loop import IoLoop
 from ratite.chardev.manager import Chardevs
 from ratite.cli.machine_options import SystemConfig
 from ratite.errors import ImageError, RatiteError, UsageError, unknown
-from ratite.hw.model import BlockBackend, Device, Links, find_device
+from ratite.hw.model import BlockBackend, Clock, Device, Links, find_device
 from ratite.keyval import Pairs
 from ratite.net.base import NetContext
 from ratite.net.options import Card, Netdevs
@@ -31,12 +32,18 @@ CARD_MODELS = "virtio", "virtio-net-pci", "virtio-net-device", "e1000"
 
 
 class BackEnds:
-    """What `-drive`, `-netdev`, `-nic`, `-net`, `-object`, `-global` and `-fw_cfg` ask for."""
+    """What `-drive`, `-netdev`, `-nic`, `-net`, `-object`, `-global` and `-fw_cfg` ask for.
 
-    def __init__(self, config: SystemConfig, loop: IoLoop, lock: Any, chardevs: Chardevs) -> None:
+    `random` gives random bytes. Disks take their time by `clock`, if there is one, and else the host's.
+    """
+
+    def __init__(
+        self, config: SystemConfig, loop: IoLoop, lock: Any, chardevs: Chardevs, *,
+        random: Callable[[int], bytes] = os.urandom, clock: Clock | None = None,
+    ) -> None:  # fmt: skip
         self._config = config
-        self._chardevs = chardevs
-        self._pool = WorkerPool(lock)
+        self._chardevs, self._random = chardevs, random
+        self._pool = WorkerPool(lock, clock)
         self._drives = Drives(self._pool, _say)
         self._netdevs = Netdevs(NetContext(loop, _say))
         self._entropy: dict[str, Any] = {}
@@ -98,7 +105,7 @@ class BackEnds:
     def _add_entropy(self, option: str, loop: IoLoop) -> None:
         from ratite.hw.virtio.entropy import make_entropy
 
-        name, source = make_entropy(option, loop)
+        name, source = make_entropy(option, loop, self._random)
         if name in self._entropy:
             source.close()
             raise UsageError(f"-object: id '{name}' exists twice")

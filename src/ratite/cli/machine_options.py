@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from ratite import keyval
 from ratite.cli.options import Action, Option, OptionTable, Refused, accept, append, store, switch
@@ -12,6 +13,20 @@ from ratite.profiling.request import Request
 from ratite.profiling.request import parse as parse_profile
 
 MAX_CPUS = 512
+
+
+#: Largest `-icount shift`, and what `auto` begins with.
+MAX_SHIFT, AUTO_SHIFT = 10, 3
+
+
+class Icount(NamedTuple):
+    """`-icount`: an instruction takes 2 to the power of `shift` nanoseconds. adaptive: shift changes so that time follows the host's. sleep: while
+    all processors wait, the host does too; without, time jumps to what comes next.
+    """
+
+    shift: int
+    adaptive: bool
+    sleep: bool
 
 
 class SystemConfig:
@@ -30,6 +45,8 @@ class SystemConfig:
         self.machine_properties: list[tuple[str, str]] = []
         self.cpu = ""
         """`MODEL,property=value,...`; empty for the machine's default."""
+        self.seed: int | None = None
+        """What random numbers for the guest are made of; None for true ones, or where runs repeat exactly, for 0."""
         self.cpus = 1
         self.memory = 0
         """Bytes of guest RAM; 0 for the machine's default."""
@@ -58,14 +75,18 @@ class SystemConfig:
         """Whether the machine gets the devices that nobody asked for: a serial port on the terminal."""
         self.reboot = True
         """False when a guest's reset ends the program."""
-        self.rtc_base = "utc"
-        """`utc`, `localtime` or a date."""
+        self.rtc_base = ""
+        """`utc`, `localtime` or a date; empty for `utc`, or a fixed date where time goes by instructions."""
+        self.icount: Icount | None = None
+        """How time goes by executed instructions; None: it goes with the host's."""
         self.rtc_clock = "host"
         self.log_items: list[str] = []
         self.log_file = ""
         self.single_step = False
         self.parallel = True
         """Every processor has a thread of its own."""
+        self.parallel_named = False
+        """Whether somebody asked for that."""
         self.region = "off"
         """Hot loops are compiled as a whole."""
         self.disk_cache = True
@@ -117,6 +138,7 @@ def _accelerator(config: SystemConfig, text: str) -> None:
             properties = pairs.without("accel")
             properties.expect("property of accelerator tcg", ("thread", "region", "cache"))
             config.parallel = _one_of("thread", properties.get("thread", "multi"), ("single", "multi")) == "multi"
+            config.parallel_named = config.parallel and bool(properties.get("thread"))
             config.region = _region(properties.get("region", config.region))
             config.disk_cache = keyval.switch(properties.get("cache", "on"))
             return
@@ -180,7 +202,7 @@ def _fw_cfg(text: str) -> Pairs:
 def _rtc(config: SystemConfig, text: str) -> None:
     pairs = keyval.parse(text)
     pairs.expect("-rtc item", ("base", "clock", "driftfix"))
-    config.rtc_base = _rtc_base(pairs.get("base", config.rtc_base))
+    config.rtc_base = _rtc_base(pairs.get("base", config.rtc_base or "utc"))
     config.rtc_clock = _one_of("clock", pairs.get("clock", config.rtc_clock), ("host", "rt", "vm"))
     if pairs.get("driftfix", "none") != "none":
         raise UsageError("driftfix is not supported yet; only 'none'")
@@ -196,6 +218,23 @@ def _rtc_base(text: str) -> str:
     except ValueError:
         raise UsageError(f"base '{text}' is neither utc, localtime nor a date such as 2006-06-17T16:01:21") from None
     return text
+
+
+def _icount(config: SystemConfig, text: str) -> None:
+    """`[shift=]N|auto[,sleep=on|off]`; what needs a comparison with the host's clock, or a recording, is not there."""
+    pairs = keyval.parse(text, "shift")
+    pairs.expect("-icount item", ("shift", "sleep", "align", "rr", "rrfile", "rrsnapshot"))
+    if keyval.switch(pairs.get("align", "off")):
+        raise UsageError("align=on is not supported; time follows the host's with shift=auto")
+    if any(pairs.get(key) for key in ("rr", "rrfile", "rrsnapshot")):
+        raise UsageError("recording and replaying (rr) is not supported yet")
+    if not pairs.get("shift"):
+        raise UsageError("shift is missing: shift=N makes an instruction take 2 to the power of N nanoseconds, shift=auto follows the host's time")
+    adaptive = pairs.get("shift") == "auto"
+    sleep = keyval.switch(pairs.get("sleep", "on"))
+    if adaptive and not sleep:
+        raise UsageError("shift=auto follows the host's time, with sleep=off time leaps ahead of it: choose one of them")
+    config.icount = Icount(AUTO_SHIFT if adaptive else keyval.number(pairs.get("shift"), 0, MAX_SHIFT), adaptive, sleep)
 
 
 def _one_of(kind: str, text: str, known: Iterable[str]) -> str:
@@ -244,6 +283,8 @@ OPTIONS = OptionTable("[options] [disk image]", {
         Option("-device", "TYPE[,PROP=VALUE...]", "add a device; 'help' lists, 'TYPE,help' too", _device),
         Option("-global", "TYPE.PROP=VALUE", "set the default of a device's property", append("globals", _global)),
         Option("-object", "TYPE,id=ID[,PROP=VALUE...]", "add a back end object", append("objects")),
+        Option("-icount", "[shift=]N|auto[,sleep=on|off]", "time goes by instructions, 2^N ns each: runs repeat exactly", _icount),
+        Option("-seed", "N", "repeatable random numbers for the guest", store("seed", keyval.number)),
         Option("-rtc", "[base=utc|localtime|DATE][,clock=host|rt|vm]", "what the clock chip shows", _rtc),
         Option("-name", "NAME", "a name for the machine", store("name")),
         Option("-nodefaults", "", "leave out what nobody asked for", switch("defaults", False)),
@@ -298,8 +339,8 @@ OPTIONS = OptionTable("[options] [disk image]", {
         Refused("-qmp -qmp-pretty -mon -echr", MONITOR),
         Refused("-S -preconfig -loadvm -incoming -only-migratable -dump-vmstate", MONITOR),
         Refused("-gdb -s", "see -d and -singlestep"),
-        Refused("-icount -plugin -trace -dfilter -qtest -qtest-log", "see -d help"),
-        Refused("-no-shutdown -action -watchdog -watchdog-action -set -boot -seed -uuid -compat"),
+        Refused("-plugin -trace -dfilter -qtest -qtest-log", "see -d help"),
+        Refused("-no-shutdown -action -watchdog -watchdog-action -set -boot -uuid -compat"),
         Refused("-daemonize -chroot -runas -sandbox -async-teardown -add-fd -msg -readconfig -writeconfig"),
         Refused("-semihosting -semihosting-config -tpmdev -acpitable -smbios -no-acpi -no-hpet"),
         Refused("-no-fd-bootchk -win2k-hack -prom-env -old-param -enable-sync-profile -enable-fips"),
@@ -312,5 +353,9 @@ def parse(arch: str, words: list[str]) -> SystemConfig:
     """Read a system emulator's command line."""
     config = SystemConfig(arch)
     images = OPTIONS.parse(words, config)
+    if config.icount is not None and config.parallel_named:
+        raise UsageError("-icount counts on one thread: choose -accel tcg,thread=single or leave thread out")
+    if config.icount is not None and config.region != "off":
+        raise UsageError("-icount counts instruction by instruction: it does not go together with -accel tcg,region=on")
     config.drives += [f"if=virtio,file={image.replace(',', ',,')}" for image in images]
     return config

@@ -20,6 +20,11 @@ class _Guard(Format):
     high = imm(lambda w: w)
 
 
+class _Count(Format):
+    instructions = imm(lambda w: w)
+    run = imm(lambda w: w)
+
+
 def _goto(s: Session, o: _Target) -> None:
     """Go on at a guest address that is not in this piece of code: through the jump cache."""
     s.block.add("jump", 0, (s.pc + o.to,), "far")
@@ -38,6 +43,15 @@ def _guard(s: Session, o: _Guard) -> None:
         s.exit(Exit.STRADDLE, s.pc)
 
 
+def _count(s: Session, o: _Count) -> None:
+    """Charge for a run of instructions. One that does not fit is left to Python, which refunds it."""
+    left = s.budget - o.instructions.zext(64)
+    s.budget = left
+    s.run = o.run.zext(64)
+    with s.when(left.bit(63), likely=False):
+        s.exit(Exit.EXPIRED, s.pc)
+
+
 def _pseudo(name: str, fmt: type[Format], text: object, privileged: bool = False) -> Insn:
     return Insn(name, 0, 0, 0, fmt, name, text, "", 0, privileged)  # type: ignore[arg-type]
 
@@ -45,3 +59,4 @@ def _pseudo(name: str, fmt: type[Format], text: object, privileged: bool = False
 GOTO = _pseudo("goto", _Target, _goto)
 INTERPRETED = _pseudo("interpreted", _Nothing, _interpreted)
 GUARD = _pseudo("guard", _Guard, _guard)
+COUNT = _pseudo("count", _Count, _count)

@@ -77,12 +77,17 @@ def _count(arch: Arch, name: str) -> str:
     return where + f" %n_{name} = load i64, ptr %c_{name}\n %m_{name} = add i64 %n_{name}, 1\n store i64 %m_{name}, ptr %c_{name}\n"
 
 
-def _traced(arch: Arch, yes: str, no: str) -> str:
-    """Go to label `yes` when Python logs page walks and traps, else to `no`."""
-    offset = arch.layout.slots["traced"].offset
+#: Bits of the field `traced`.
+TRACE_WALKS, TRACE_EXCEPTIONS = 1, 2
+
+
+def _traced(arch: Arch, yes: str, no: str, what: int = TRACE_WALKS) -> str:
+    """Go to label `yes` when something is Python's to do, else to `no`."""
+    name, offset = yes + no, arch.layout.slots["traced"].offset
     return (
-        f" %trp{yes} = getelementptr i8, ptr %env, i64 {offset}\n %tr{yes} = load i64, ptr %trp{yes}\n"
-        f" %trc{yes} = icmp ne i64 %tr{yes}, 0\n br i1 %trc{yes}, label %{yes}, label %{no}, !prof !8\n"
+        f" %trp{name} = getelementptr i8, ptr %env, i64 {offset}\n %tr{name} = load i64, ptr %trp{name}\n"
+        f" %trb{name} = and i64 %tr{name}, {what}\n %trc{name} = icmp ne i64 %trb{name}, 0\n"
+        f" br i1 %trc{name}, label %{yes}, label %{no}, !prof !8\n"
     )
 
 
@@ -209,6 +214,7 @@ bad:
  %io = icmp ult i{w} %st, 16
  br i1 %io, label %none, label %fault
 fault:
+{_traced(arch, "none", "deliver", TRACE_EXCEPTIONS)}deliver:
  %cause = sub i{w} %st, 16
 {trap} ret ptr inttoptr (i64 1 to ptr)
 table:
@@ -307,7 +313,7 @@ def _raising(arch: Arch) -> str:
  musttail call preserve_nonecc void @leave({_arguments(w)})
  ret void"""
     else:
-        body = f"""{_traced(arch, "tracing", "native")}tracing:
+        body = f"""{_traced(arch, "tracing", "native", TRACE_EXCEPTIONS)}tracing:
 {_ptr("rs", t.at("reason"))} store i64 {Exit.TRAP}, ptr %rs
  musttail call preserve_nonecc void @leave({_arguments(w)})
  ret void
@@ -337,7 +343,7 @@ code:
 """
     else:
         check = " br label %retry\n"
-    reasons = f"[ {Exit.INTERPRET}, %look ], [ {Exit.MISS}, %walk ], [ %exit, %io ]"
+    reasons = f"[ {Exit.INTERPRET}, %look ], [ {Exit.MISS}, %walk ], [ %exit, %io ], [ {Exit.INTERPRET}, %fault ]"
     reasons += f", [ {Exit.CODE_WRITE}, %code ]" if write else ""
     return f"""
 define preserve_nonecc void @miss_{name}({signature(w, True)}, ptr %rec) nounwind {{
@@ -369,6 +375,7 @@ io:
  %exit = select i1 %device, i64 {Exit.DEVICE}, i64 {Exit.INTERPRET}
  br label %out
 fault:
+{_traced(arch, "out", "deliver", TRACE_EXCEPTIONS)}deliver:
 {pcload}{_ptr("np1", t.at("next_pc"))} store i{w} %pc, ptr %np1
  %cause = sub i{w} %st, 16
  %u = call i{w} @take_trap(ptr %env, i{w} %cause, i{w} {va})
@@ -608,6 +615,19 @@ define i64 @time_ns(ptr %env) nounwind {{
 still:
  ret i64 %f
 ask:
+{_ptr("ct", t.at("counting"))} %counted = load i64, ptr %ct
+ %counts = icmp ne i64 %counted, 0
+ br i1 %counts, label %count, label %measure
+count:
+{_ptr("be", t.at("budget_end"))}{_ptr("bu", t.at("budget"))}{_ptr("sp", t.at("count_shift"))}{_ptr("ba", t.at("count_base"))} %end = load i64, ptr %be
+ %left = load i64, ptr %bu
+ %shift = load i64, ptr %sp
+ %base = load i64, ptr %ba
+ %done = sub i64 %end, %left
+ %took = shl i64 %done, %shift
+ %then = add i64 %base, %took
+ ret i64 %then
+measure:
 {_ptr("cg", t.at("clock_gettime"))} %fn = load ptr, ptr %cg
  %u = call i32 %fn(i32 1, ptr %ts)
  %s = load i64, ptr %ts
@@ -617,6 +637,21 @@ ask:
 {_ptr("op", t.at("clock_offset"))} %o = load i64, ptr %op
  %r = add i64 %b, %o
  ret i64 %r
+}}
+define i64 @instructions(ptr %env) nounwind {{
+{_ptr("ct", t.at("counting"))} %counted = load i64, ptr %ct
+ %counts = icmp ne i64 %counted, 0
+ br i1 %counts, label %count, label %measure
+count:
+{_ptr("be", t.at("budget_end"))}{_ptr("bu", t.at("budget"))}{_ptr("co", t.at("count_others"))} %end = load i64, ptr %be
+ %left = load i64, ptr %bu
+ %others = load i64, ptr %co
+ %done = sub i64 %end, %left
+ %own = sub i64 %done, %others
+ ret i64 %own
+measure:
+ %ns = call i64 @time_ns(ptr %env)
+ ret i64 %ns
 }}
 """
 
@@ -820,7 +855,7 @@ one:
 
 
 #: Functions that helpers may call, defined here.
-_OWN = ("ram_host", "tlb_insert", "tlb_large", "tlb_flush", "tlb_flush_page", "mode_changed", "time_ns")
+_OWN = ("ram_host", "tlb_insert", "tlb_large", "tlb_flush", "tlb_flush_page", "mode_changed", "time_ns", "instructions")
 
 
 def runtime_text(arch: Arch) -> str:

@@ -97,7 +97,8 @@ class FormInfo(NamedTuple):
     imms: for each immediate "plain", "sum" (it is only added to something), "address" (the same, and that is where memory is accessed), "shift"
     (amount), "unused", "wide" (only describes an exception), "branch" or "pcrel". interpreted: it has no machine code. ends: execution never
     reaches the instruction after it directly. links: index of the register operand that receives the address of the instruction after it, or -1.
-    resumes: it ends in an exception, from which execution may come back.
+    resumes: it ends in an exception, from which execution may come back. forks: execution may leave here and not as an exception, or a helper is
+    called, which may look at the clock.
     """
 
     imms: tuple[str, ...]
@@ -105,6 +106,7 @@ class FormInfo(NamedTuple):
     ends: bool
     links: int
     resumes: bool
+    forks: bool
 
 
 def canonical(regs: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
@@ -203,6 +205,7 @@ def analyse(block: Block, insn: Insn) -> FormInfo:
         ends=last in ENDS,
         links=names.index(links[0]) if links and links[0] in names else -1,
         resumes=last != "jump",
+        forks=any(v.op in ("exit", "resync", "call") or (v.op == "jump" and v.args[0].op != "npc") for v in block.code),
     )
 
 

@@ -60,11 +60,12 @@ class CodePage:
 
     base: guest-virtual address of the page. data: its bytes as 16-bit units. entries: where the code for an offset is. pending: branches to offsets
     that are not translated yet, to be linked directly when they are: host addresses of their displacements. published: offsets that are in the
-    table which native code searches. regions: offsets at which a region begins, with its host address. detours: displacements that lead into
-    regions, by host address, and what was there before. kept: what `known` was when the store of translations took the page.
+    table which native code searches. inside: offsets that are translated but can not be entered. regions: offsets at which a region begins, with
+    its host address. detours: displacements that lead into regions, by host address, and what was there before. kept: what `known` was when the
+    store of translations took the page.
     """
 
-    __slots__ = ("base", "data", "detours", "entries", "kept", "key", "limit", "pending", "published", "regions", "units")
+    __slots__ = ("base", "data", "detours", "entries", "inside", "kept", "key", "limit", "pending", "published", "regions", "units")
 
     def __init__(self, key: PageKey, data: memoryview) -> None:
         self.key, self.base = key, key[1]
@@ -73,6 +74,7 @@ class CodePage:
         self.entries = Entries()
         self.pending: dict[int, list[int]] = {}
         self.published: set[int] = set()
+        self.inside: set[int] = set()
         self.units: list[Unit] = []
         self.regions: dict[int, int] = {}
         self.detours: dict[int, bytes] = {}
@@ -82,6 +84,10 @@ class CodePage:
     def known(self) -> int:
         """How much is known of the page: a measure that grows."""
         return len(self.entries) + len(self.published)
+
+    def holds(self, first: int, end: int) -> bool:
+        """Whether an instruction is translated that begins in offsets [first, end)."""
+        return self.entries.touched(first, end) or any(first <= at < end for at in self.inside)
 
 
 class Unit:

@@ -84,12 +84,14 @@ def _thunk(address: int) -> bytes:
 class Tuning:
     """How an engine works. region: what is compiled as a whole ("off": nothing, "on": hot loops, "always": whatever is executed, at once).
     cache: stencils and translations are kept on disk. perf: code memory is one anonymous mapping, because Linux perf looks nowhere else for code
-    that has no file.
+    that has no file. counting: the processors count instructions (`ratite.cpu.icount`); there are no regions then, and of the disk only the
+    stencils are used.
     """
 
     region: str = "off"
     cache: bool = True
     perf: bool = False
+    counting: bool = False
 
 
 class Engine:
@@ -108,6 +110,7 @@ class Engine:
         self.vcpus: list[Vcpu] = []
         self.exclusive = Exclusive(self.lock, self.vcpus)
         tuning = tuning or Tuning()
+        self.counting = tuning.counting
         self.library = Library(arch, persistent=tuning.cache)
         self.memory = CodeMemory(code_size, single=user is not None or tuning.perf)
         self.symbols = self._load_runtime()
@@ -130,7 +133,7 @@ class Engine:
         self._enter_places = self.function("enter_places", None, *[ctypes.c_void_p] * 5)
         self._write_entry = self.function("write_entry", None, ctypes.c_void_p, *[ctypes.c_uint64] * 3)
         self._enter_published = self.function("enter_published", None, *[ctypes.c_void_p] * 6)
-        self.store = PageStore(self)
+        self.store = PageStore(self, persistent=tuning.cache and not tuning.counting)
         self.regions: Regions | None = None
         self.pages: dict[PageKey, CodePage] = {}
         self.by_host: dict[int, set[PageKey]] = {}
@@ -149,7 +152,7 @@ class Engine:
             space.on_change(self._map_changed)
             space.on_ram_write(self._dma_wrote, self._holds_code)
             self._map_changed()
-            if tuning.region != "off":
+            if tuning.region != "off" and not tuning.counting:
                 self.regions = Regions(self, always=tuning.region == "always")
                 if tuning.region == "on":
                     self.regions.start()
@@ -267,7 +270,7 @@ class Engine:
             if page is None or key[0] != host_page:  # gone; or the page before, whose last instruction reaches into this one
                 if first < _LONGEST:
                     return True
-            elif page.entries.touched(first - _LONGEST + 1, end):
+            elif page.holds(first - _LONGEST + 1, end):
                 return True
         return False
 

@@ -10,8 +10,8 @@ from ratite.codegen.joining import JOB
 from ratite.cpu.codepage import PAGE
 from ratite.cpu.hostmem import HostBuffer
 
-#: Most pieces of a line: the instructions of a page, a jump behind each, and a guard.
-_PIECES = PAGE + 8
+#: Most pieces of a line: the instructions of a page, a jump behind and a count before each, and a guard.
+_PIECES = 2 * PAGE
 #: Room for records is taken in such steps, in bytes.
 _STEP = 1 << 20
 

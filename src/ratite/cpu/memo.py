@@ -7,9 +7,9 @@ One `Memo` serves one translation context (a privilege mode). An entry is what t
 code: without the values of immediates. lates: places to fill when the code is placed, as (kind, offset, value), with kinds of
 `ratite.codegen.joining`: for addresses the value is what to add to the instruction's address, for other relocations `symbol << 32` plus the lower
 half of what to add to its address, for MISS `symbol << 48`; where a place counts from the target of the instruction, its distance is to be added.
-Symbols are numbers (`Engine.symbol_index`). branch: distance of a direct jump's target, or None. flow: GOES_ON, ENDS (what follows is not reached
-from here) or RETURNS (it is reached when a callee or a trap handler returns). record: host address of the code and lates with everything filled
-in, for native code.
+Symbols are numbers (`Engine.symbol_index`). branch: distance of a direct jump's target, or None. flow: GOES_ON, FORKS (execution may leave here),
+ENDS (what follows is not reached from here) or RETURNS (it is reached when a callee or a trap handler returns). record: host address of the code
+and lates with everything filled in, for native code.
 
 A word is first decoded. The instruction with its static operands has a recipe; the recipe with the numbers of the registers and the classes of the
 immediates gives a draft, in which all is done but for the values of the immediates. There are many more words than drafts.
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 
 Lates = tuple[tuple[int, int, int], ...]
 Entry = tuple[bytes, Lates, int, int | None, int, int]
-GOES_ON, ENDS, RETURNS = range(3)
+GOES_ON, ENDS, RETURNS, FORKS = range(4)
 
 #: What becomes of late places of stencils.
 _KINDS = {
@@ -178,7 +178,11 @@ class Memo:
     def interpreted(self, length: int) -> Entry:
         """Code that leaves the instruction to the reference evaluator."""
         code, lates, _, _, _, place = self._build(pseudo.INTERPRETED, 0, length)
-        return code, lates, length, None, GOES_ON, place
+        return code, lates, length, None, FORKS, place
+
+    def count(self, instructions: int, run: int) -> Entry:
+        """Code that charges the budget for a run of instructions, or leaves when it is too small."""
+        return self._build(pseudo.COUNT, 0, 0, imms=(instructions, run))
 
     def form_of(self, insn: Insn, statics: tuple[int, ...]) -> Form:
         """The form of an instruction in this context."""
@@ -241,7 +245,7 @@ class Memo:
             target=target,
             branches="branch" in info.imms,
             length=length,
-            flow=GOES_ON if not info.ends else RETURNS if comes_back else ENDS,
+            flow=(RETURNS if comes_back else ENDS) if info.ends else FORKS if info.forks else GOES_ON,
         )
 
     def _late(self, kind: int, addend: int, base: Any, length: int) -> int:

@@ -59,8 +59,8 @@ def page_digest(data: bytes, context: int) -> bytes:
 class PageStore:
     """The file of one library, and what this run adds to it."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, engine: Engine, persistent: bool) -> None:
+        self._engine, self._persistent = engine, persistent
         self.path: Path = engine.library.path.with_suffix(".pages")
         self._index: dict[bytes, tuple[int, int]] = {}
         self._map: mmap.mmap | None = None
@@ -68,7 +68,6 @@ class PageStore:
         self._new: dict[bytes, bytes] = {}
         self._news = 0
         self.restored = 0
-        self._persistent = engine.library.persistent
         if self._persistent:
             self._open()
 

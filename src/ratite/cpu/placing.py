@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 
 _pack32 = struct.Struct("<i").pack_into
 
-#: What an element of a plan is; only instructions are entries, and only others than those are noted.
-INSTRUCTION, BEHIND_GUARD, GOTO = range(3)
+#: What an element of a plan is; only others than instructions are noted. Entries are instructions and COUNTs, which count what follows
+#: them: those are INSIDE.
+INSTRUCTION, BEHIND_GUARD, GOTO, COUNT, INSIDE = range(5)
 
 
 class Plan:
@@ -55,8 +56,9 @@ class Image:
     def __init__(self, engine: Engine, page: CodePage, memo: Memo, plan: Plan) -> None:
         self.page, self.memo, self.plan = page, memo, plan
         offsets = array("I", plan.offsets)
-        for n in plan.others:
-            offsets[n] |= NOT_AN_ENTRY
+        for n, kind in plan.others.items():
+            if kind != COUNT:
+                offsets[n] |= NOT_AN_ENTRY
         line = engine.joiner.join(array("Q", [e[5] for e in plan.entries]), offsets)
         self.code, self.starts, self.relocations = line.code, line.starts, line.relocations
         self.links: list[tuple[int, int]] = []
@@ -93,7 +95,7 @@ class Image:
         plan = self.plan
         unit.pcs, unit.places = array("H", plan.offsets), self.starts[:-1]
         for n in sorted(plan.others, reverse=True):
-            if plan.others[n] == GOTO:
+            if plan.others[n] in (GOTO, COUNT):
                 del unit.pcs[n], unit.places[n]
         unit.relocations = self.relocations
         unit.links = self.links + self.pending

@@ -39,7 +39,7 @@ class Processor:
                     self.vcpu.state.host_attention = 0
                     return
                 continue
-            if event.kind == "interrupt":
+            if event.kind in ("interrupt", "expired"):
                 return
             if event.kind == "halt":
                 with self.lock:

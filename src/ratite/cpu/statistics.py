@@ -135,6 +135,7 @@ _CAUSES = {
     "MISS": "translation-cache misses that are logged",
     "POLL": "interrupts that are logged",
     "DEVICE": "accesses to devices",
+    "EXPIRED": "instructions that no longer fit into the budget",
 }
 
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from ratite import log
 from ratite.cpu.codepage import PAGE, CodePage, Unit
 from ratite.cpu.memo import ENDS, GOES_ON, RETURNS, Entry, Memo, Missing
-from ratite.cpu.placing import BEHIND_GUARD, GOTO, INSTRUCTION, Image, Plan
+from ratite.cpu.placing import BEHIND_GUARD, COUNT, GOTO, INSIDE, INSTRUCTION, Image, Plan
+from ratite.cpu.runs import Runs, count_runs
 from ratite.errors import HostError
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class Translator:
         self.units: list[Unit] = []
         self._starts: list[int] = []
         self.placed = 0  # units, those of earlier runs included
+        self.runs = Runs()
         self.instructions = 0
         self.compiled = 0
 
@@ -35,6 +37,7 @@ class Translator:
         """Forget all units: the code memory is being emptied."""
         self.units.clear()
         self._starts.clear()
+        self.runs.clear()
 
     def unit_of(self, address: int) -> Unit | None:
         """The unit whose code holds host `address`."""
@@ -66,6 +69,8 @@ class Translator:
             except Missing as m:
                 missing.append(m)
             self._choose(page, offset, memo, plan, missing)
+            if self.engine.counting and not missing:
+                plan = self._count(plan, memo, missing)
             if not missing:
                 break
             self._compile(missing)
@@ -75,6 +80,14 @@ class Translator:
         jobs = {m.job.key: m.job for m in missing}
         self.compiled += len(jobs)
         self.engine.library.compile(list(jobs.values()))
+
+    def _count(self, plan: Plan, memo: Memo, missing: list[Missing]) -> Plan:
+        """Have the code count its instructions."""
+        try:
+            return count_runs(plan, memo, self.runs)
+        except Missing as m:
+            missing.append(m)
+            return plan
 
     def _choose(self, page: CodePage, offset: int, memo: Memo, plan: Plan, missing: list[Missing]) -> None:
         """Follow the code from `offset` and the loops in it. Branches forward out of the straight line wait until they are taken."""
@@ -171,14 +184,12 @@ class Translator:
             engine.link(base + place, page.entries[target])
         for place, target in image.pending:
             page.pending.setdefault(target, []).append(base + place)
-        if BEHIND_GUARD not in plan.others.values():
+        if engine.counting or BEHIND_GUARD in plan.others.values():
+            self._enter(page, plan, image, base)
+        else:
             engine.enter_places(page, unit)
-        else:  # the entry is the guard
-            for n, at in enumerate(plan.offsets):
-                if n not in plan.others:
-                    page.entries[at] = base + image.starts[n]
         if page.pending:
-            self._link(page, set(unit.pcs))
+            self._link(page, {at for at in unit.pcs if at in page.entries})
         for at in [at + e[2] for at, e in zip(plan.offsets, plan.entries, strict=True) if e[4] == RETURNS]:
             if at in page.entries:  # a return will come here, through the table
                 engine.publish(page, at)
@@ -187,6 +198,15 @@ class Translator:
         if log.enabled("in_asm") or log.enabled("out_asm") or log.enabled("op"):
             engine.log_unit(page, list(unit.pcs), list(unit.places), base, bytes(image.code[: unit.straight]))
         return page.entries[offset]
+
+    def _enter(self, page: CodePage, plan: Plan, image: Image, base: int) -> None:
+        """Make a unit known in its page that has more than instructions: the entry of two that belong together is the first."""
+        for n, at in enumerate(plan.offsets):
+            kind = plan.others.get(n, INSTRUCTION)
+            if kind in (INSTRUCTION, COUNT):
+                page.entries[at] = base + image.starts[n]
+            elif kind == INSIDE:
+                page.inside.add(at)
 
     def _link(self, page: CodePage, local: set[int]) -> None:
         """Let earlier branches to what has just been placed go there directly."""

@@ -32,9 +32,9 @@ BASE = 4096
 class Event:
     """Why `run` came back.
 
-    kind: "syscall" (user mode; the pc is at the instruction), "trap" (another exception in user mode: cause, value), "fault" (a host fault in
-    user mode: value is the guest address, signo and code as in siginfo), "interrupt" (kicked), "halt" (waiting for an interrupt),
-    "firmware" (a call to firmware that Ratite provides).
+    kind: "expired" (`ratite.cpu.icount`), "syscall" (user mode; the pc is at the instruction), "trap" (another exception in user mode: cause,
+    value), "fault" (a host fault in user mode: value is the guest address, signo and code as in siginfo), "interrupt" (kicked), "halt" (waiting
+    for an interrupt), "firmware" (a call to firmware that Ratite provides).
     """
 
     kind: str
@@ -189,7 +189,7 @@ class Vcpu:
             ("tlb_dirty", mask(64)),
         ):
             setattr(s, name, value)
-        s.traced = int(log.enabled("mmu") or log.enabled("int"))
+        s.traced = 3 if log.enabled("mmu") or log.enabled("int") else 0
         s.mxcsr = 0
         self.words[self._word("mxcsr")] = MXCSR
         if engine.user is not None:

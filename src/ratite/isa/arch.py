@@ -25,6 +25,7 @@ class Exit:
     MISS = 11  #: a traced access found no translation: trap_value is its guest address, trap_cause whether it writes
     POLL = 12  #: traced: there may be an interrupt
     DEVICE = 13  #: an access to what is not RAM, at device_address; access_record tells instructions apart
+    EXPIRED = 14  #: counted: the instructions from next_pc on do not fit into the budget
 
     @classmethod
     def names(cls) -> dict[int, str]:

@@ -9,8 +9,8 @@ from typing import Any
 
 from ratite import log
 from ratite.cpu.engine import Engine
+from ratite.cpu.icount import make_vcpu
 from ratite.cpu.scheduler import Processor
-from ratite.cpu.vcpu import Vcpu
 from ratite.hw.model import Clock, Sink
 from ratite.isa.loongarch import clock as timers
 from ratite.isa.loongarch import core as states
@@ -23,7 +23,7 @@ class LoongArchCore(Processor):
     """One core. Boards connect to `hardware` and `ipi`, and put devices into `iocsr`."""
 
     def __init__(self, engine: Engine, number: int, clock: Clock, lock: AbstractContextManager[Any]) -> None:
-        super().__init__(Vcpu(engine), lock)
+        super().__init__(make_vcpu(engine), lock)
         self.number, self.clock = number, clock
         self.state = self.vcpu.state
         self.iocsr = AddressSpace(f"IOCSR{number}")

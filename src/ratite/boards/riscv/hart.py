@@ -7,8 +7,9 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from ratite.cpu.engine import Engine
+from ratite.cpu.icount import make_vcpu
 from ratite.cpu.scheduler import Processor
-from ratite.cpu.vcpu import Event, Vcpu
+from ratite.cpu.vcpu import Event
 from ratite.isa.riscv import hart as states
 from ratite.isa.riscv import traps
 from ratite.isa.riscv.config import RiscvConfig
@@ -24,7 +25,7 @@ class RiscvHart(Processor):
     def __init__(
         self, engine: Engine, config: RiscvConfig, number: int, clock: Clock, lock: AbstractContextManager[Any]
     ) -> None:
-        super().__init__(Vcpu(engine), lock)
+        super().__init__(make_vcpu(engine), lock)
         self.config, self.number, self.clock = config, number, clock
         self.state = self.vcpu.state
         self.sbi: Sbi | None = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 
 from ratite.bits import GiB, KiB, MiB, align_up
@@ -196,7 +195,7 @@ def device_tree(
     })
     root = tree.root
     root.node("chosen", {
-        "stdout-path": f"/soc/serial@{UART:x}", "rng-seed": os.urandom(32),
+        "stdout-path": f"/soc/serial@{UART:x}", "rng-seed": m.random(32),
         **boot_arguments(m), **initrd_properties(payload),
     })
     root.node(f"memory@{RAM:x}", {"device_type": "memory", "reg": cells64(RAM, m.ram_size)})

@@ -2,7 +2,7 @@
 
 from ratite.hw.model.block import RegisterBlock
 from ratite.hw.model.bus import Bus
-from ratite.hw.model.clock import SECOND, Clock, RealClock, Timer, VirtualClock
+from ratite.hw.model.clock import SECOND, Clock, CountedClock, RealClock, Timer, VirtualClock
 from ratite.hw.model.device import DEVICES, SYSTEM_BUS, Device, find_device
 from ratite.hw.model.line import Line, Output, Outputs, Sink
 from ratite.hw.model.platform import BlockBackend, CharBackend, CharEvent, Platform
@@ -49,6 +49,7 @@ __all__ = [
     "CharBackend",
     "CharEvent",
     "Clock",
+    "CountedClock",
     "Device",
     "Line",
     "Link",

@@ -15,6 +15,11 @@ from typing import Any
 SECOND = 1_000_000_000
 """Nanoseconds."""
 
+#: An instruction takes at most 2 to the power of this nanoseconds.
+MAX_SHIFT = 10
+#: How often an adaptive clock compares itself with the host's, and the smallest distance that it cares for: nanoseconds.
+ADAPT_EVERY, ADAPT_FROM = 10_000_000, 20_000_000
+
 
 class Timer:
     """Calls back once when the clock reaches a deadline; may be armed again at any time, also by its own callback."""
@@ -145,6 +150,65 @@ class VirtualClock(Clock):
         self._now = int(state["now"])
 
 
+class CountedClock(Clock):
+    """Time that goes by executed instructions: `base` + instructions << `shift` nanoseconds. Whoever counts them calls `run_due` when a
+    timer is due, and `skip` when time passes without any; timers fire on that thread, holding the machine's lock.
+
+    count: how many instructions have been executed. adaptive: `adapt` changes `shift` so that time follows the host's. on_arm is called with
+    the deadline of every timer that is set, from any thread.
+    """
+
+    def __init__(self, lock: Any, count: Callable[[], int], shift: int, wall: int = 0, adaptive: bool = False) -> None:
+        super().__init__()
+        self.lock, self.shift, self.base = lock, shift, 0
+        self.on_arm: Callable[[int], None] = lambda deadline: None
+        self._count, self._wall = count, wall
+        self._adaptive, self._started = adaptive, time.monotonic_ns()
+        self._looked, self._drift = self._started, 0
+
+    def now(self) -> int:
+        return self.base + (self._count() << self.shift)
+
+    def wall(self) -> int:
+        return self._wall + self.now()
+
+    def load(self, state: dict[str, Any]) -> None:
+        self.base = int(state["now"]) - (self._count() << self.shift)
+
+    def skip(self, ns: int) -> None:
+        """Let time pass without instructions."""
+        self.base += ns
+
+    def run_due(self) -> None:
+        """Call the timers that are due."""
+        with self.lock:
+            while (timer := self._pop_due(self.now())) is not None:
+                _fire_safely(self, timer)
+
+    def adapt(self) -> int | None:
+        """Go slower when time is ahead of the host's and more so than before, faster when it is behind. After how many nanoseconds to call this
+        again; None where time does not follow the host's."""
+        if not self._adaptive:
+            return None
+        host = time.monotonic_ns()
+        if host - self._looked >= ADAPT_EVERY:
+            before, self._drift = self._drift, self.now() - (host - self._started)
+            self._looked = host
+            if self._drift > max(before, ADAPT_FROM) and self.shift > 0:
+                self._change_shift(self.shift - 1)
+            elif self._drift < min(before, -ADAPT_FROM) and self.shift < MAX_SHIFT:
+                self._change_shift(self.shift + 1)
+        return ADAPT_EVERY
+
+    def _change_shift(self, shift: int) -> None:
+        now, self.shift = self.now(), shift
+        self.base = now - (self._count() << shift)
+
+    def _arm(self, timer: Timer, deadline: int) -> None:
+        super()._arm(timer, deadline)
+        self.on_arm(deadline)
+
+
 class RealClock(Clock):
     """Time that runs with the host's monotonic clock; one thread serves the timers, holding the machine's lock.
 
@@ -234,10 +298,15 @@ class RealClock(Clock):
     def _run_due(self) -> None:
         with self.lock:
             while not self._closed and self._paused_at is None and (timer := self._pop_due(self.now())) is not None:
-                try:
-                    self._fire(timer)
-                except Exception:    # a bug in one device; the others still need their timers
-                    sys.excepthook(*sys.exc_info())
+                _fire_safely(self, timer)
+
+
+def _fire_safely(clock: Clock, timer: Timer) -> None:
+    """Fire, in spite of a bug in one device: the others still need their timers."""
+    try:
+        clock._fire(timer)
+    except Exception:
+        sys.excepthook(*sys.exc_info())
 
 
 def _finer_sleep() -> None:

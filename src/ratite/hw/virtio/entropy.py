@@ -29,10 +29,13 @@ class EntropySource(Protocol):
 
 
 class BuiltinEntropy:
-    """The host kernel's generator (getrandom)."""
+    """The host kernel's generator (getrandom), or another."""
+
+    def __init__(self, random: Callable[[int], bytes] = os.urandom) -> None:
+        self._random = random
 
     def request(self, count: int, receive: Receive) -> None:
-        receive(os.urandom(count))
+        receive(self._random(count))
 
     def close(self) -> None:
         """There is nothing to close."""
@@ -85,7 +88,7 @@ class FileEntropy:
 KINDS = ("rng-builtin", "rng-random")
 
 
-def make_entropy(option: str, loop: IoLoop) -> tuple[str, EntropySource]:
+def make_entropy(option: str, loop: IoLoop, random: Callable[[int], bytes] = os.urandom) -> tuple[str, EntropySource]:
     """The id and the source that `-object rng-...` describes. Raises UsageError or HostError."""
     pairs = keyval.parse(option, implied="qom-type")
     kind, name = pairs.get("qom-type"), pairs.get("id")
@@ -96,5 +99,5 @@ def make_entropy(option: str, loop: IoLoop) -> tuple[str, EntropySource]:
         raise UsageError(f"-object {kind}: an id is needed: -object {kind},id=NAME")
     if kind == "rng-builtin":
         rest.expect(f"-object {kind}: option", ())
-        return name, BuiltinEntropy()
+        return name, BuiltinEntropy(random)
     return name, FileEntropy(loop, fill(RandomFileOptions, rest, f"-object {kind}").filename)

@@ -93,10 +93,17 @@ ENGINE_FIELDS: dict[str, tuple[int, int, str]] = {
     "reserve_version": (384, 32, "number of atomic operations on reserved memory when the reservation was made"),
     "reservations": (392, 64, "host address of the numbers of atomic operations, by host address (`ratite.codegen.lower`)"),
     "frame_pointer": (496, 64, "host frame pointer there"),
-    "traced": (320, 64, "not zero: page walks and traps are Python's to do, which logs them"),
     "tlb_fills": (456, 64, "how often a translation was put into a translation cache"),
     "tlb_flushes": (464, 64, "how often all translation caches were emptied"),
     "jump_misses": (472, 64, "how often a jump cache did not have an address"),
+    "traced": (320, 64, "what is Python's to do; bit 0: page walks and interrupts, which it logs; bit 1: exceptions, which it also counts"),
+    "counting": (400, 64, "1: instructions are counted, and time goes by their number (`ratite.cpu.icount`)"),
+    "budget": (408, 64, "counted: how many instructions may still be executed"),
+    "budget_end": (416, 64, "counted: how many instructions the machine will have executed when the budget is used up"),
+    "count_others": (424, 64, "counted: how many of them others have executed"),
+    "count_shift": (432, 64, "counted: an instruction takes 2 to the power of this nanoseconds"),
+    "count_base": (440, 64, "counted: nanoseconds that passed without instructions"),
+    "run": (448, 64, "counted: number of the run of instructions that was entered last; 0 when it is settled"),
 }
 
 

@@ -1,7 +1,8 @@
 """Counters and timers (ISA manual volume II, 20211203, 3.1.10 to 3.1.12, 4.1.5; volume I, chapter 10).
 
-All of them are the guest's clock: `time` in ticks of `TIMEBASE`, `cycle` and `instret` in nanoseconds, as on a hart
-that executes one instruction in each cycle of a 1 GHz clock. The performance counters and their event selectors read
+`time` is the guest's clock in ticks of `TIMEBASE`. `cycle` and `instret` are it too, in nanoseconds, as on a hart that
+executes one instruction in each cycle of a 1 GHz clock; only where the engine counts instructions (`-icount`) they are
+the number of these, in which an instruction that raises an exception has a part too. The performance counters and their event selectors read
 zero, which the manual allows.
 """
 
@@ -39,24 +40,29 @@ def _set_base(s: Session, counter: int, v: Value) -> None:
         s.instret_base = v
 
 
-def _moving(s: Session, counter: int) -> Value:
-    """What to add to the base of a counter: the clock, or nothing while the counter stands still."""
-    return s.select(s.mcountinhibit.bit(counter), s.const(0, 64), _nanoseconds(s))
+def _instructions(s: Session) -> Value:
+    """How many instructions the hart has executed, this one included; nanoseconds where nobody counts."""
+    return s.call("instructions", width=64)
+
+
+def _moving(s: Session, counter: int, now: Value) -> Value:
+    """What to add to the base of a counter: `now`, or nothing while the counter stands still."""
+    return s.select(s.mcountinhibit.bit(counter), s.const(0, 64), now)
 
 
 def read_counter(s: Session, counter: int) -> Value:
-    """cycle or instret, 64 bits."""
-    return _base(s, counter) + _moving(s, counter)
+    """cycle or instret, 64 bits: what it was before this instruction."""
+    return _base(s, counter) + _moving(s, counter, _instructions(s) - s.counting)
 
 
 def write_counter(s: Session, counter: int, v: Value) -> None:
-    """Set cycle or instret."""
-    _set_base(s, counter, v - _moving(s, counter))
+    """Set cycle or instret; this instruction does not count any more."""
+    _set_base(s, counter, v - _moving(s, counter, _instructions(s)))
 
 
 def write_inhibit(s: Session, new: Value) -> None:
     """Write mcountinhibit. A counter that stops keeps its value in its base, and goes on from there."""
-    now = _nanoseconds(s)
+    now = _instructions(s)
     for counter in (CYCLE, INSTRET):
         before, after = s.mcountinhibit.bit(counter), new.bit(counter)
         stopping, starting = after & ~before, before & ~after
