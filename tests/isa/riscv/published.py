@@ -20,8 +20,8 @@ import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -157,7 +157,9 @@ class _MappedRam:
         self._mapped[address - RAM : address - RAM + len(data)] = data
 
 
-PEERS = {"ratite": in_ratite, "icount": partial(in_ratite, options=("-icount", "0")), "qemu": in_qemu}
+PEERS: dict[str, Callable[[Path, int], AbstractContextManager[Memory]]] = {
+    "ratite": in_ratite, "icount": partial(in_ratite, options=("-icount", "0")), "qemu": in_qemu,
+}
 
 
 def symbols(executable: Path) -> dict[str, int]:
