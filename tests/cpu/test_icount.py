@@ -9,8 +9,8 @@ import shutil
 import subprocess
 import threading
 import time
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -73,11 +73,15 @@ def test_the_engine_does_not_show(program: str, tmp_path: Path, monkeypatch: pyt
     flushes = []
 
     class Small(Engine):
+        def __init__(self, *args: Any, **keywords: Any) -> None:
+            super().__init__(*args, **keywords)
+            self.memory.size = self.memory.floor + (14 << 10)
+
         def flush_code(self) -> None:
             flushes.append(self.memory.used)
             super().flush_code()
 
-    monkeypatch.setattr(machine_runner, "Engine", partial(Small, code_size=412 << 10))
+    monkeypatch.setattr(machine_runner, "Engine", Small)
     assert outcome(program, "-icount", "1,sleep=off") == expected
     assert flushes
     monkeypatch.setattr(machine_runner, "Engine", Engine)
