@@ -109,12 +109,12 @@ def identity() -> str:
     return lines.get("model name", "") + lines.get("flags", "")
 
 
-def probe(t: Any, pointer: str) -> None:
+def probe(t: Any, pointer: str, width: int) -> None:
     """LLVM text that writes memory as it is, and so faults where it can not be written: some number, whichever, is exchanged for itself. The one
     taken is in a register anyway, so that no pinned one is needed for it.
     """
-    number = t("ptrtoint ptr %env to i64")
-    t(f"cmpxchg ptr {pointer}, i64 {number}, i64 {number} seq_cst seq_cst, align 8")
+    number = t(f"ptrtoint ptr %env to i{width}")
+    t(f"cmpxchg ptr {pointer}, i{width} {number}, i{width} {number} seq_cst seq_cst, align {width // 8}")
 
 
 # --- vectors ----------------------------------------------------------------------------------------------------------------------

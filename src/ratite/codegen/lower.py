@@ -381,7 +381,7 @@ class Lowering:
         address = self._address(v.args[0])
         p = self.host_pointer(address, v.width, write=True)
         if v.width > 64:  # leaves no registers for counting
-            self.about_to_exchange(p)
+            self.about_to_exchange(p, 64)
         else:
             self._count_atomic(address, p)
         old, new, w = self.value(v.args[1]), self.value(v.args[2]), v.width
@@ -389,9 +389,9 @@ class Lowering:
         self.accessed()
         return self(f"extractvalue {{ i{w}, i1 }} {pair}, 0")
 
-    # Reservations. Every atomic operation first counts up a number that belongs to its address. A conditional store looks whether anybody has
-    # since the reservation was made, and is a compare-and-swap after that: so it fails after other atomic operations also where memory holds
-    # again what was read there. What happens between the look and the swap, a few instructions, is noticed by the value alone.
+    # Reservations. Every atomic operation first counts up, by two, a number that belongs to its address. A conditional store makes the number odd,
+    # which keeps other conditional stores out, looks whether it has changed since the reservation was made, and only then compares and swaps: so
+    # it fails after other atomic operations also where memory holds again what was read there.
     def _counter(self, address: str, p: str) -> str:
         """Where the number of atomic operations on a guest address, and its host address, is."""
         n = self(f"lshr i64 {self.reserved_address(address, p)}, {RESERVATION_BITS}")
@@ -404,7 +404,7 @@ class Lowering:
         return self(f"ptrtoint ptr {p} to i64")
 
     def _count_atomic(self, address: str, p: str) -> None:
-        self(f"atomicrmw add ptr {self._counter(address, p)}, i32 1 seq_cst, align 4")
+        self(f"atomicrmw add ptr {self._counter(address, p)}, i32 2 seq_cst, align 4")
 
     def _op_load_reserved(self, v: Value) -> str:
         address, w = self._address(v.args[0]), v.width
@@ -414,31 +414,41 @@ class Lowering:
         self.accessed()
         self.set_field("reserve_addr", address)
         self.set_field("reserve_value", loaded if w == 64 else self(f"zext i{w} {loaded} to i64"))
-        self.set_field("reserve_version", version)
+        self.set_field("reserve_version", self(f"and i32 {version}, -2"))
         return loaded
 
     def _op_store_conditional(self, v: Value) -> str:
         new, w = self.value(v.args[1]), v.args[1].width
         address = self._address(v.args[0])
         p = self.host_pointer(address, w, write=True)
+        self.about_to_exchange(p, w)
         counter = self._counter(address, p)
+        before = self(f"atomicrmw or ptr {counter}, i32 1 seq_cst, align 4")
+        ours, holds, free, out, first = (*(self.new_label() for _ in range(4)), self.label)
+        self.branch(self(f"icmp eq i32 {self(f'and i32 {before}, 1')}, 0"), ours, out, True)
+        self.start(ours)
         now = self(f"load atomic i32, ptr {counter} seq_cst, align 4")
-        holds, out, before = self.new_label(), self.new_label(), self.label
-        self.branch(self(f"icmp eq i32 {now}, {self.get_field('reserve_version')}"), holds, out, True)
+        changed = self(f"xor i32 {self(f'xor i32 {now}, 1')}, {self.get_field('reserve_version')}")
+        self.branch(self(f"icmp eq i32 {changed}, 0"), holds, free, True)
         self.start(holds)
-        self(f"atomicrmw add ptr {counter}, i32 1 seq_cst, align 4")
         expected = self.get_field("reserve_value")
         if w < 64:
             expected = self(f"trunc i64 {expected} to i{w}")
         pair = self(f"cmpxchg ptr {p}, i{w} {expected}, i{w} {new} seq_cst seq_cst, align {w // 8}")
         done = self(f"extractvalue {{ i{w}, i1 }} {pair}, 1")
+        other = self(f"zext i1 {self(f'xor i1 {done}, true')} to i32")
+        self.line(f"br label %{free}")
+        self.start(free)
+        failed = self(f"phi i32 [ {changed}, %{ours} ], [ {other}, %{holds} ]")  # not zero: no block of its own, where registers might be written
+        self(f"atomicrmw add ptr {counter}, i32 1 seq_cst, align 4")
         self.accessed()
+        stored = self(f"icmp eq i32 {failed}, 0")
         self.line(f"br label %{out}")
         self.start(out)
-        return self(f"phi i1 [ false, %{before} ], [ {done}, %{holds} ]")
+        return self(f"phi i1 [ false, %{first} ], [ {stored}, %{free} ]")
 
-    def about_to_exchange(self, pointer: str) -> None:
-        """More than a word is going to be compared and exchanged there."""
+    def about_to_exchange(self, pointer: str, width: int) -> None:
+        """What comes is to find memory that can be written there."""
 
     #: Loads may fault, and nothing else may tell: also one whose result nobody needs has to be done.
     must_load = False

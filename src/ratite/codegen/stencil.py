@@ -434,9 +434,9 @@ class StencilLowering(Lowering):
     def reserved_address(self, address: str, p: str) -> str:
         return address if self.arch.user else super().reserved_address(address, p)
 
-    def about_to_exchange(self, pointer: str) -> None:
+    def about_to_exchange(self, pointer: str, width: int) -> None:
         if self.arch.user:  # the host's instruction wants registers that are pinned, and must not be the one that faults
-            host.probe(self, pointer)
+            host.probe(self, pointer, width)
             self.accessed()
 
     def accessed(self) -> None:
@@ -591,7 +591,7 @@ def _register_holes(arch: Arch, job: Job, code: bytes) -> list[Hole] | None:
     part of the state has. None where the code is more than is understood here."""
     candidates = [c for c in _candidates(arch, job, True) if c[0] >= 0]
     accesses = inspect.state_accesses(code) if candidates else []
-    if accesses is None:
+    if accesses is None or any(size not in (1, 4) for _, _, size in accesses):
         return None
     holes = []
     for distance, offset, size in accesses:

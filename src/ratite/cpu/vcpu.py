@@ -668,7 +668,7 @@ class Vcpu:
         """A load of an evaluated instruction that makes a reservation."""
         with self.engine.exclusive:
             value, s = self.load(va, size), self.state
-            s.reserve_addr, s.reserve_value, s.reserve_version = va, value, self._counter(va, size, 0)[0]
+            s.reserve_addr, s.reserve_value, s.reserve_version = va, value, self._counter(va, size, 0)[0] & ~1
             return value
 
     def store_conditional(self, va: int, size: int, new: int) -> int:
@@ -677,7 +677,7 @@ class Vcpu:
             counter = self._counter(va, size, 1)
             if counter[0] != self.state.reserve_version or self.load(va, size) != self.state.reserve_value & mask(8 * size):
                 return 0
-            counter[0] = counter[0] + 1 & mask(32)
+            counter[0] = counter[0] + 2 & mask(32)
             self.store(va, size, new)
             return 1
 
@@ -689,7 +689,7 @@ class Vcpu:
 
     def _count_atomic(self, va: int, size: int) -> None:
         counter = self._counter(va, size, 1)
-        counter[0] = counter[0] + 1 & mask(32)
+        counter[0] = counter[0] + 2 & mask(32)
 
 
 def _s(v: int, w: int) -> int:
