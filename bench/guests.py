@@ -24,10 +24,10 @@ def files() -> guest.Guest:
         sys.exit(f"The guest cannot be had: {error}")
 
 
-def command(emulator: str, initrd: Path, append: str = "", *, memory: str = "1G") -> list[str]:
+def command(emulator: str, initrd: Path, append: str = "", *, memory: str = "1G", processors: int = 1) -> list[str]:
     """The command line that both emulators take."""
     linux = files()
-    options = ["-M", "virt", "-m", memory, "-nographic", "-no-reboot"]
+    options = ["-M", "virt", "-m", memory, "-smp", str(processors), "-nographic", "-no-reboot"]
     boot = ["-kernel", str(linux.kernel), "-initrd", str(initrd)]
     return [emulator, *options, *boot, "-append", f"{linux.append} {append}".strip()]
 
