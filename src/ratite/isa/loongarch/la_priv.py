@@ -31,5 +31,5 @@ def idle(s: Session, o: Code) -> None:
 
 @insn("0000011000 ............ ..... .....", "cacop {code}, {rj}, {imm}", privileged=True)
 def cacop(s: Session, o: Cache) -> None:
-    """Do something to a cache; there is none. Below privilege level 0 only what concerns lines by their address."""
+    """Do something to a cache; there is none. Below privilege level 0 all of them are refused, by address too."""
     kernel_only(s)
