@@ -132,15 +132,16 @@ class Jobs:
 
         All workers may be waiting for that lock to deliver something, so what they have not begun is done here.
         """
-        while self._running or self._results or self._due:    # what is delivered may begin more
-            for timer, finish in list(self._due.items()):
-                timer.cancel()
-                finish()
-            for work, done in self._pool.take_back(self):
-                self.run(work, done)
-            with self._finished:
-                self._finished.wait_for(lambda: not self._running)
-            self.deliver()
+        with self._pool.machine_lock:    # else a worker may be about to deliver what is in no list any more
+            while self._running or self._results or self._due:    # what is delivered may begin more
+                for timer, finish in list(self._due.items()):
+                    timer.cancel()
+                    finish()
+                for work, done in self._pool.take_back(self):
+                    self.run(work, done)
+                with self._finished:
+                    self._finished.wait_for(lambda: not self._running)
+                self.deliver()
 
 
 def outcome(work: Work) -> int:
