@@ -149,7 +149,7 @@ def _accelerator(config: SystemConfig, text: str) -> None:
 
 def _region(text: str) -> str:
     """What is compiled as a whole: a switch, or `always` for tests."""
-    return text if text == "always" else "on" if keyval.switch(text) else "off"
+    return _one_of("region", text, ("on", "off", "always"))
 
 
 def _memory_size(text: str) -> int:
