@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Sequence
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ratite.codegen.choosing import BRANCHES, FLOW_AT, MOST_IMMEDIATES, MOST_REGISTERS, UNITS_AT, Words, draft_key, group_key
 from ratite.codegen.stencil import INTERVALS, imm_class
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 #: Words that an instruction has been seen in before its drafts are worth describing.
 _COMMON = 4
-#: Words tried, beside the two extremes, to find out what a bit does.
-_SAMPLES = 4
+#: Words tried, beside the two extremes, to find out what a bit does, and then whether that is all.
+_SAMPLES, _TRIALS = 4, 40
 #: Most ways to tell groups apart.
 _MASKS = 256
 #: Entries of the tables at first.
@@ -37,29 +37,89 @@ class FreeBits:
 
     def __init__(self, insn: Insn) -> None:
         statics, regs, imms = insn.getters
+        chance = Random(insn.value)
         self.bits = 0
         self.weights = [[0] * 32 for _ in (*regs, *imms)]
-        chance = Random(insn.value)
         every = (1 << 8 * insn.length) - 1
-        samples = [insn.value | w & ~insn.mask for w in (0, every, *(chance.getrandbits(32) & every for _ in range(_SAMPLES)))]
+        samples = [insn.value | w & ~insn.mask for w in _some_words(chance, 8 * insn.length, _SAMPLES)]
+        asked = 0
+        for get in statics:
+            asked |= _asked_about(get, samples, every)
         for n in range(8 * insn.length):
-            if insn.mask >> n & 1:
+            if (insn.mask | asked) >> n & 1:
                 continue
-            found = _weights(samples, 1 << n, statics, (*regs, *imms))
+            found = _weights(samples, 1 << n, (*regs, *imms))
             if found is not None and any(found):
                 self.bits |= 1 << n
                 for of, weight in zip(self.weights, found, strict=True):
                     of[n] = weight
+        if not all(self._explains(insn, w) for w in _some_words(chance, 8 * insn.length, _TRIALS)):
+            self.bits = 0
+
+    def _explains(self, insn: Insn, w: int) -> bool:
+        """Whether the operands of a word are the sums of what its bits add."""
+        word = insn.value | w & ~insn.mask
+        for get, weights in zip((*insn.getters[1], *insn.getters[2]), self.weights, strict=True):
+            if get(word) != get(word & ~self.bits) + sum(weight for n, weight in enumerate(weights) if word & self.bits & 1 << n):
+                return False
+        return True
 
 
-def _weights(samples: Sequence[int], bit: int, statics: Sequence[Callable[[int], int]], operands: Sequence[Callable[[int], int]]) -> list[int] | None:
-    """What a bit adds to each operand in all of some words; None where that is not the same, or where it has another meaning as well."""
+class _Part:
+    """A word, or a field of one, that takes note when its value is asked for. mask: the bits of the word that it has, where they are in the word;
+    shift: how far it has been shifted to the right since; asked: where the bits are noted, as a mask."""
+
+    def __init__(self, value: int, asked: list[int], mask: int, shift: int = 0) -> None:
+        self._value, self._asked, self._mask, self._shift = value, asked, mask, shift
+
+    def __rshift__(self, by: int) -> _Part:
+        return _Part(self._value >> by, self._asked, self._mask, self._shift + by)
+
+    def __and__(self, mask: int) -> _Part:
+        return _Part(self._value & mask, self._asked, self._mask & mask << self._shift, self._shift)
+
+    def __index__(self) -> int:
+        self._asked[0] |= self._mask
+        return self._value
+
+    __int__ = __hash__ = __index__
+
+    def __eq__(self, other: object) -> bool:
+        return int(self) == (int(other) if isinstance(other, _Part) else other)
+
+    def __lt__(self, other: int | _Part) -> bool:
+        return int(self) < int(other)
+
+    def __gt__(self, other: int | _Part) -> bool:
+        return int(self) > int(other)
+
+    def __bool__(self) -> bool:
+        return bool(int(self))
+
+
+def _asked_about(get: Callable[[Any], Any], samples: Sequence[int], every: int) -> int:
+    """The bits of a word on which what `get` gives depends, or may depend."""
+    asked = [0]
+    for w in samples:
+        try:
+            int(get(_Part(w, asked, every)))
+        except TypeError:  # it does more with the word than taking fields
+            return every
+    return asked[0]
+
+
+def _some_words(chance: Random, bits: int, count: int) -> list[int]:
+    """Words with no bits, all, few, and some."""
+    every = (1 << bits) - 1
+    few = [1 << chance.randrange(bits) | 1 << chance.randrange(bits) for _ in range(count // 2)]
+    return [0, every, *few, *(chance.getrandbits(bits) for _ in range(count - count // 2))]
+
+
+def _weights(samples: Sequence[int], bit: int, operands: Sequence[Callable[[int], int]]) -> list[int] | None:
+    """What a bit adds to each operand in all of some words; None where that is not the same."""
     weights: list[int] | None = None
     for w in samples:
-        without, with_it = w & ~bit, w | bit
-        if any(get(without) != get(with_it) for get in statics):
-            return None
-        found = [get(with_it) - get(without) for get in operands]
+        found = [get(w | bit) - get(w & ~bit) for get in operands]
         if weights is not None and found != weights:
             return None
         weights = found
