@@ -76,7 +76,7 @@ def python_files(root: Path) -> cpio.Archive:
     archive, folders = cpio.Archive(), set[Path]()
     for path in sorted((root / "usr").rglob("*")):
         name = path.relative_to(root)
-        wanted = name.match("usr/bin/python3*") or (name.parts[2:3] and name.parts[2].startswith("python3")) or ".so" in path.name
+        wanted = ".so" in path.name or str(name) == "usr/sbin/chpasswd" or any(part.startswith("python3") for part in name.parts[2:3])
         if not wanted or UNNEEDED & set(name.parts) or (path.is_dir() and not path.is_symlink()):
             continue
         for folder in reversed([*name.parents][:-1]):
