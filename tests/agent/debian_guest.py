@@ -14,8 +14,10 @@ from typing import Any
 import pytest
 
 from ratite.agent import pack
+from ratite.cli.console import ConsoleError
 from ratite.errors import HostError
 from ratite.fetch import cpio, guest, modules, sysroot
+from tests.boot.session import PROMPT, Shell
 
 from .schema import Schema
 
@@ -81,6 +83,25 @@ def execute(host: Host, script: str) -> str:
         pass
     assert status["exitcode"] == 0, status
     return base64.b64decode(status.get("out-data", "")).decode()
+
+
+WAKE_BY_CONSOLE = "echo enabled >/sys/class/tty/ttyS0/power/wakeup"
+
+
+def wake(shell: Shell, text: str) -> None:
+    """Type at the console of a guest that sleeps, until it is awake and has printed `text`."""
+    end = time.monotonic() + SECONDS
+    while True:
+        shell.console.send("")
+        try:
+            shell.console.wait_for(text, 1.0)
+            break
+        except ConsoleError:    # it was not asleep yet
+            if time.monotonic() > end:
+                raise
+    shell.console.send("echo a'wake'")
+    shell.console.wait_for("awake", SECONDS)
+    shell.console.wait_for(PROMPT, SECONDS)
 
 
 def make_initrd(debian: guest.Guest, path: Path) -> None:

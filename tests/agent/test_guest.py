@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
-from ratite.cli.console import ConsoleError
 from ratite.fetch import guest
 from tests.boot.conftest import debian as debian
-from tests.boot.session import PROMPT, Shell, boot, linux
+from tests.boot.session import Shell, boot, linux
 
-from .debian_guest import LOAD_MODULES, SECONDS, Host, execute, make_initrd
+from .debian_guest import LOAD_MODULES, SECONDS, WAKE_BY_CONSOLE, Host, execute, make_initrd, wake
 
 pytestmark = [pytest.mark.boot, pytest.mark.slow]
 
@@ -214,22 +212,11 @@ def test_ssh_keys(host: Host) -> None:
 
 def test_suspend_to_memory(host: Host, machine: Machine) -> None:
     """The guest sleeps until somebody types at its console. The command has no answer; the next one is served after that."""
-    machine.shell.run("echo enabled >/sys/class/tty/ttyS0/power/wakeup")
     before = int(execute(host, "cat /sys/power/suspend_stats/success"))
-    console = machine.shell.console
+    machine.shell.run(WAKE_BY_CONSOLE)
     host.send("guest-suspend-ram")
-    console.wait_for("PM: suspend entry", SECONDS)
-    end = time.monotonic() + SECONDS
-    while time.monotonic() < end:
-        console.send("")
-        try:
-            console.wait_for("PM: suspend exit", 1.0)
-            break
-        except ConsoleError:    # typed before it slept
-            continue
-    console.send("echo a'wake'")
-    console.wait_for("awake", SECONDS)
-    console.wait_for(PROMPT, SECONDS)
+    machine.shell.console.wait_for("PM: suspend entry", SECONDS)
+    wake(machine.shell, "PM: suspend exit")
     assert int(execute(host, "cat /sys/power/suspend_stats/success")) == before + 1
 
 

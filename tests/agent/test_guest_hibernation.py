@@ -1,4 +1,4 @@
-"""guest-suspend-disk in an emulated Debian guest: its memory goes to a disk, the machine off, and another one goes on from there.
+"""guest-suspend-disk and -hybrid in an emulated Debian guest: its memory goes to a disk, the machine off, and another one goes on from there.
 
 With Ratite's own SBI: OpenSBI reserves its memory without saying `no-map`, so Linux would want to save that, too, and faults.
 """
@@ -13,7 +13,7 @@ from ratite.fetch import guest
 from tests.boot.conftest import debian as debian
 from tests.boot.session import Shell, boot, linux
 
-from .debian_guest import LOAD_MODULES, SECONDS, Host, execute, make_initrd
+from .debian_guest import LOAD_MODULES, SECONDS, WAKE_BY_CONSOLE, Host, execute, make_initrd, wake
 
 pytestmark = [pytest.mark.boot, pytest.mark.slow]
 
@@ -31,7 +31,9 @@ def start(debian: guest.Guest, folder: Path) -> Shell:
 
 
 def test_suspend_to_disk(debian: guest.Guest, tmp_path: Path) -> None:
-    """The agent that answers after the second start is the one of the first: it knows a handle and a program from before."""
+    """First to both, which a key wakes up; then to the disk alone, which switches the machine off. The agent that answers after
+    the second start is the one of the first: it knows a handle and a program from before.
+    """
     make_initrd(debian, tmp_path / "initrd")
     with (tmp_path / "swap").open("wb") as file:
         file.truncate(768 << 20)
@@ -42,6 +44,11 @@ def test_suspend_to_disk(debian: guest.Guest, tmp_path: Path) -> None:
         handle = host.ask("guest-file-open", path="/tmp/before", mode="w+")
         host.ask("guest-file-write", handle=handle, buf_b64="YmVmb3Jl")
         pid = host.ask("guest-exec", path="/bin/cat", input_data="", capture_output=True)["pid"]
+        first.run(WAKE_BY_CONSOLE)
+        host.send("guest-suspend-hybrid")
+        first.console.wait_for("PM: Image saving done", SECONDS)
+        wake(first, "hibernation exit")
+        assert "[suspend]" not in execute(host, "cat /sys/power/disk")
         host.send("guest-suspend-disk")
         assert first.console.finish(SECONDS) == 0
         host.close()
