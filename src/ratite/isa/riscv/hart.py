@@ -20,6 +20,9 @@ _A0, _A1 = 10, 11
 #: mstatus.FS: registers hold their first values.
 _FS_INITIAL = 1
 
+#: scounteren: cycle, time, instret.
+_CYCLE_TIME_INSTRET = 0b111
+
 
 def reset(cpu: Any, config: RiscvConfig, hartid: int) -> None:
     """Power-on: machine mode at the reset vector, everything else zero (volume II, 3.4). The interrupt inputs keep
@@ -57,7 +60,8 @@ def enter_supervisor(cpu: Any, config: RiscvConfig, hartid: int, address: int, o
     `address` without translation, interrupts disabled, its number in a0 and `opaque` in a1.
 
     Exceptions and interrupts are delegated, counters, cache-block operations and memory types allowed, and the first
-    entry of memory protection allows everything.
+    entry of memory protection allows everything. User mode may read cycles, time and instructions, as OpenSBI has it:
+    Linux changes that only where firmware offers performance counters, and its vDSO reads the time.
     """
     state, ones = cpu.state, mask(config.xlen)
     state.x[_A0], state.x[_A1] = hartid, opaque & ones
@@ -65,7 +69,7 @@ def enter_supervisor(cpu: Any, config: RiscvConfig, hartid: int, address: int, o
     state.mhartid, state.priv, state.mstatus, state.satp, state.fs = hartid, SUPERVISOR, 0, 0, 0
     state.medeleg, state.mideleg = traps.DELEGABLE, traps.SUPERVISOR_INTERRUPTS
     state.mie = state.mip_soft = 0
-    state.mcounteren = mask(32)
+    state.mcounteren, state.scounteren = mask(32), _CYCLE_TIME_INSTRET
     state.menvcfg = environment_fields(config) if config.since("v1.12.0") else 0
     if config.pmp:
         state.pmpcfg[0], state.pmpaddr[0] = pmp.NAPOT << 3 | pmp.R | pmp.W | pmp.X, pmp.address_mask(config.xlen)
