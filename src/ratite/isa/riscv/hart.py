@@ -57,4 +57,5 @@ def enter_supervisor(cpu: Any, config: RiscvConfig, hartid: int, address: int, o
         state.pmpcfg[0], state.pmpaddr[0] = pmp.NAPOT << 3 | pmp.R | pmp.W | pmp.X, pmp.address_mask(config.xlen)
         state.pmp_first[0], state.pmp_last[0] = 0, mask(pmp.address_mask(config.xlen).bit_length() + 3)
         state.pmp_rules = 1
-    cpu.settle()
+    cpu.call("tlb_flush")
+    cpu.call("mode_update")

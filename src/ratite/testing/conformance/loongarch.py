@@ -227,10 +227,10 @@ _ALL_UNITS = 7
 
 
 class _NoOwner:
-    """The surroundings of a core where there are none."""
+    """The surroundings of a core where there are none: nothing comes of what is asked of them."""
 
-    def arm_timer(self, deadline: int) -> None:
-        """There is no timer."""
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *_: None
 
 
 def _prepare(vcpu: Any) -> None:
