@@ -14,7 +14,7 @@ from ratite.cpu.scheduler import Processor
 from ratite.hw.model import Clock, Sink
 from ratite.isa.loongarch import clock as timers
 from ratite.isa.loongarch import core as states
-from ratite.isa.loongarch import traps
+from ratite.isa.loongarch import counters, traps
 from ratite.memory import AddressSpace
 from ratite.memory.space import BusError
 
@@ -29,11 +29,13 @@ class LoongArchCore(Processor):
         self.iocsr = AddressSpace(f"IOCSR{number}")
         """What the core's iocsrrd and iocsrwr reach."""
         self._timer = clock.timer(self._timer_expired)
+        self._overflow = clock.timer(self._monitors_expired)
 
     # --- state ------------------------------------------------------------------------------------------------------------------
     def reset(self) -> None:
         """Power on."""
         self._timer.cancel()
+        self._overflow.cancel()
         states.reset(self.vcpu, self.number)
         self.stopped = self.waiting = False
         self.follow_clock()
@@ -54,6 +56,7 @@ class LoongArchCore(Processor):
         states.settle(self.vcpu)
         self.follow_clock()
         self.arm_timer(self.state.timer_deadline)
+        counters.arm(self.vcpu)
 
     # --- what instruction texts ask for -------------------------------------------------------------------------------------------
     def arm_timer(self, deadline: int) -> None:
@@ -62,6 +65,18 @@ class LoongArchCore(Processor):
             self._timer.at(deadline)
         else:
             self._timer.cancel()
+
+    def arm_overflow(self, deadline: int) -> None:
+        """The same for the performance monitors."""
+        if deadline:
+            self._overflow.at(deadline)
+        else:
+            self._overflow.cancel()
+
+    def _monitors_expired(self) -> None:
+        with self.lock:
+            counters.expired(self.vcpu)
+            self._attend()
 
     def _timer_expired(self) -> None:
         with self.lock:

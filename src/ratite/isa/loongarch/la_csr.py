@@ -9,22 +9,32 @@ from typing import Any
 from ratite.bits import mask, signed
 from ratite.ir import Value
 from ratite.isa.dsl import Session
-from ratite.isa.loongarch.csr import CSRS
-from ratite.isa.loongarch.exceptions import kernel_only
+from ratite.isa.loongarch.csr import CSRS, Csr
+from ratite.isa.loongarch.exceptions import Cause, kernel_only
 from ratite.isa.loongarch.formats import R2, CsrExchange, CsrRead
+from ratite.isa.loongarch.modes import is_kernel
 from ratite.isa.loongarch.table import LOONGARCH
 
 insn = LOONGARCH.extension("privileged")
 
 
-def _old(s: Session, o: CsrRead) -> Value:
+def _csr(s: Session, o: CsrRead) -> Csr | None:
+    """The register, where this core has it."""
     csr = CSRS.get(o.csr)
-    return csr.read(s) if csr is not None else s.const(0)
+    return csr if csr is not None and (not csr.has or s.config.has(csr.has)) else None
+
+
+def _old(s: Session, o: CsrRead) -> Value:
+    csr = _csr(s, o)
+    if csr is None:
+        return s.const(0)
+    value = csr.read(s)
+    return value.trunc(32).sext(64) if csr.short else value
 
 
 def _write(s: Session, o: CsrRead, old: Value, new: Value) -> None:
     """Give rd the old value and the register the new one."""
-    csr = CSRS.get(o.csr)
+    csr = _csr(s, o)
     s.r[o.rd] = old
     if csr is not None and csr.write is not None:
         csr.write(s, old, new)
@@ -32,9 +42,14 @@ def _write(s: Session, o: CsrRead, old: Value, new: Value) -> None:
 
 @insn("00000100 .............. 00000 .....", "csrrd {rd}, {csr}", privileged=True)
 def csrrd(s: Session, o: CsrRead) -> None:
-    """Read a register."""
-    if kernel_only(s):
-        s.r[o.rd] = _old(s, o)
+    """Read a register. Some can be opened to lower levels."""
+    csr = _csr(s, o)
+    if not is_kernel(s) and csr is not None and csr.level is not None:
+        with s.when(~csr.level(s)):
+            s.trap(Cause.PRIVILEGED)
+    elif not kernel_only(s):
+        return
+    s.r[o.rd] = _old(s, o)
 
 
 @insn("00000100 .............. 00001 .....", "csrwr {rd}, {csr}", privileged=True)

@@ -67,6 +67,18 @@ class LoongArchState(State):
     timer_fired = Field(8, doc="ESTAT.IS.TI")
     timer_deadline = Field(64, doc="nanoseconds at which the timer reaches zero; 0: it stands still")
 
+    # --- performance monitors
+    pmcfg = RegFile(4, WORD)
+    pmcnt0 = Field(WORD, doc="counts of a monitor up to pm_since; fields, because native helpers write them")
+    pmcnt1 = Field(WORD, doc="the same of the next")
+    pmcnt2 = Field(WORD, doc="the same of the next")
+    pmcnt3 = Field(WORD, doc="the same of the last")
+    pm_active = Field(8, doc="performance monitors that count at some privilege level, a bit each")
+    pm_level = Field(WORD, doc="privilege level since which counts are still to be added to the monitors")
+    pm_since = Field(64, doc="up to where they have been added")
+    pm_due = Field(8, doc="a monitor may have run over")
+    pm_overflow = Field(8, doc="ESTAT.IS.PMI")
+
     # --- address translation
     tlbidx = Field(WORD, doc="index and page size of an entry, and whether it is empty")
     tlbehi = Field(WORD, doc="pair of virtual pages")
