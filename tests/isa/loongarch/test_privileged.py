@@ -214,7 +214,8 @@ def test_a_branch_to_nowhere(bench: Bench) -> None:
 
 @pytest.mark.parametrize(("name", "value", "kept"), [
     ("badi", -1, 0), ("merrctl", -1, 0x1FCE), ("misc", -1, 0x7_0EE0), ("pwcl", -1, -1), ("pwch", -1, 0xFF_FFFF), ("tid", 1 << 31, -1 << 31),
-    ("prcfg2", 0, 0x3FFF_F000), ("pmcfg1", -1, 0x1F_03FF), ("pmcnt3", 5, 5), ("llbctl", -1, 4),
+    ("prcfg2", 0, 0x3FFF_F000), ("pgdl", 0x9000_0000_8123_4567, 0x9000_0000_8123_4000), ("tlbrera", 0x9000_0000_8123_4567, 0x9000_0000_8123_4565),
+    ("pmcfg1", -1, 0x1F_03FF), ("pmcnt3", 5, 5), ("llbctl", -1, 4),
 ])  # fmt: skip
 def test_fields_that_there_are(bench: Bench, name: str, value: int, kept: int) -> None:
     """Reserved bits read zero, what is not modelled can not be asked for, and 32 bits are extended (7.2.2)."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from ratite.bits import mask
+from ratite.isa.arch import Exit
 from ratite.isa.dsl import RegFile
 from ratite.isa.dsl.state import ISA_BASE
+from ratite.isa.loongarch import iocsr
 
 #: Where a core begins to execute (LoongArch Reference Manual, volume 1, v1.10, chapter 6.4).
 RESET_VECTOR = 0x1C00_0000
@@ -18,6 +20,7 @@ _KEPT = ("irq_lines", "tlb_table")
 def reset(cpu: Any, number: int) -> None:
     """Power-on: privilege level 0 with direct addresses at the reset vector, everything else zero."""
     state = cpu.state
+    cpu.hooks[Exit.BOARD] = iocsr.access
     for slot in cpu.engine.arch.layout.slots.values():
         if slot.name in _KEPT or 0 <= slot.offset < ISA_BASE:
             continue

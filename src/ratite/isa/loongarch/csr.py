@@ -66,7 +66,7 @@ def _field(number: int, name: str, fields: int = _ALL, then: Write | None = None
         if then is not None:
             then(s, old, merged)
 
-    _declare(number, name, _state(name), write, short=fields <= mask(32))
+    _declare(number, name, _state(name), write, short=0 <= fields <= mask(32))
 
 
 def _constant(number: int, name: str, value: int) -> None:

@@ -60,6 +60,9 @@ class LoongArchState(State):
     impctl2 = Field(WORD, doc="of the implementation; no effect")
     ctag = Field(WORD, doc="cache tag; there is no cache")
 
+    iocsr_word = Field(WORD, doc="the instruction that accesses a register of the core's surroundings")
+    iocsr_address = Field(WORD, doc="which one")
+
     # --- timer
     tid = Field(WORD, doc="number of the stable counter")
     tcfg = Field(WORD, doc="timer: 0 enabled, 1 periodic, from bit 2 on ticks")
