@@ -12,7 +12,7 @@ from ratite.cpu.engine import Engine
 from ratite.hw.model import Clock, Sink
 from ratite.isa.loongarch import clock as timers
 from ratite.isa.loongarch import core as states
-from ratite.isa.loongarch import traps
+from ratite.isa.loongarch import counters, traps
 from ratite.memory import AddressSpace
 from ratite.memory.space import BusError
 
@@ -25,16 +25,19 @@ class LoongArchCore(MachineProcessor):
         self.iocsr = AddressSpace(f"IOCSR{number}")
         """What the core's iocsrrd and iocsrwr reach."""
         self._timer = clock.timer(self._timer_expired)
+        self._overflow = clock.timer(self._monitors_expired)
 
     # --- state ------------------------------------------------------------------------------------------------------------------
     def power_on(self) -> None:
         self._timer.cancel()
+        self._overflow.cancel()
         states.reset(self.vcpu, self.number)
 
     def load(self, state: dict[str, Any]) -> None:
         """Take over a saved state."""
         super().load(state)
         self.arm_timer(self.state.timer_deadline)
+        counters.arm(self.vcpu)
 
     # --- what instruction texts ask for -------------------------------------------------------------------------------------------
     def arm_timer(self, deadline: int) -> None:
@@ -43,6 +46,18 @@ class LoongArchCore(MachineProcessor):
             self._timer.at(deadline)
         else:
             self._timer.cancel()
+
+    def arm_overflow(self, deadline: int) -> None:
+        """The same for the performance monitors."""
+        if deadline:
+            self._overflow.at(deadline)
+        else:
+            self._overflow.cancel()
+
+    def _monitors_expired(self) -> None:
+        with self.lock:
+            counters.expired(self.vcpu)
+            self._attend()
 
     def _timer_expired(self) -> None:
         with self.lock:

@@ -23,7 +23,7 @@ from ratite.boards.support.smbios import offer_smbios
 from ratite.errors import HostError, ImageError, UsageError
 from ratite.hw.block.pflash_cfi01 import Pflash
 from ratite.hw.char.ns16550 import Ns16550
-from ratite.hw.intc import loongarch_ipi
+from ratite.hw.intc import loongarch_extioi, loongarch_ipi
 from ratite.hw.intc.loongarch_extioi import CORE_BLOCK, CORE_STATUS, CORE_STATUS_SIZE, PINS, LoongArchExtioi
 from ratite.hw.intc.loongarch_ipi import LoongArchIpi
 from ratite.hw.intc.loongarch_pch_pic import LoongArchPchMsi, LoongArchPchPic
@@ -52,7 +52,7 @@ PCIE_FIRST_IRQ = 16
 MSI, MSI_VECTOR, MSI_VECTORS = 0x2FF0_0000, 64, 192
 
 #: Addresses in a core's IOCSR space.
-IOCSR_IPI, IOCSR_IPI_SEND, IOCSR_EXTIOI = 0x1000, 0x1040, 0x1400
+IOCSR_IPI, IOCSR_IPI_SEND, IOCSR_TRIGGER, IOCSR_EXTIOI = 0x1000, 0x1040, 0x1140, 0x1400
 
 #: Which pin of a core the operating system finds EXTIOI at, as an interrupt of the core.
 EXTIOI_INTERRUPT = 3
@@ -146,6 +146,8 @@ def add_core_parts(m: Machine, cores: Sequence[LoongArchCore]) -> LoongArchExtio
             (0, identity.size, identity, 0),
             (IOCSR_IPI, loongarch_ipi.BLOCK_SIZE, ipi, n * loongarch_ipi.BLOCK),
             (IOCSR_IPI_SEND, loongarch_ipi.SEND_SIZE, ipi, send),
+            (IOCSR_TRIGGER, loongarch_extioi.TRIGGER_SIZE, extioi, loongarch_extioi.TRIGGER),
+            (IOCSR_IPI_SEND + loongarch_ipi.ANY_SEND, loongarch_ipi.ANY_SEND_SIZE, ipi, send + loongarch_ipi.ANY_SEND),
             (IOCSR_EXTIOI, CORE_STATUS, extioi, 0),
             (IOCSR_EXTIOI + CORE_STATUS, CORE_STATUS_SIZE, extioi, CORE_STATUS + n * CORE_BLOCK),
             (IOCSR_EXTIOI + 0x800, 0x100, extioi, 0x800),

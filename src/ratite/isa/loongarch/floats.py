@@ -102,12 +102,12 @@ def watch(s: Session) -> tuple[Var, Var]:
     return watched, before
 
 
-def deliver(s: Session, before: Value) -> None:
+def deliver(s: Session, before: Value, exception: Cause = Cause.FLOATING_POINT) -> None:
     """Put what the instruction raised into Cause, and trap or add it to Flags."""
     raised = s.fp_flags()
     cause = fcsr.mirrored(raised)
     s.fcsr_cause = cause
     s.set_fp_flags(before)
     with s.when((cause & s.fcsr_enables) != 0):
-        s.trap(Cause.FLOATING_POINT)
+        s.trap(exception)
     s.set_fp_flags(before | raised)

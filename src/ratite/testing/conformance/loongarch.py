@@ -33,6 +33,7 @@ EVENTS: dict[int, str] = {
     Cause.LOAD_PAGE: FAULT, Cause.STORE_PAGE: FAULT, Cause.FETCH_PAGE: FAULT, Cause.FETCH_ADDRESS: MISALIGNED,
     Cause.MEMORY_ADDRESS: FAULT, Cause.ALIGNMENT: MISALIGNED, Cause.BOUND_CHECK: FAULT,
     Cause.SYSTEM_CALL: CALL, Cause.BREAKPOINT: BREAKPOINT, Cause.ILLEGAL: ILLEGAL, Cause.FLOATING_POINT: ARITHMETIC,
+    Cause.VECTOR_FLOATING_POINT: ARITHMETIC,
 }  # fmt: skip
 
 
@@ -127,6 +128,10 @@ def _no_such_control_register(case: Case, expected: Outcome) -> bool:
     return case.insn.name in ("movgr2fcsr", "movfcsr2gr") and expected.event == ILLEGAL
 
 
+def _newer_words(case: Case, expected: Outcome) -> bool:
+    return case.insn.name == "cpucfg" and case.registers["r"][case.word >> 5 & 31] in (2, 3, 6)
+
+
 def _splits_access(case: Case, expected: Outcome) -> bool:
     return is_vector(case.insn) and expected.event == FAULT
 
@@ -148,6 +153,7 @@ SKIPS = (
     Skip("qemu", "QEMU 7.2 rounds the negated sum, the manual negates the rounded one", _negated_directed, before=_NEW),
     Skip("qemu", "QEMU zero-extends where the manual allows anything", _named("ftintrz.w.s", "ftintrne.w.s")),
     Skip("qemu", "QEMU 7.2 does not have it", _named("preldx"), before=_NEW),
+    Skip("qemu", "QEMU 7.2 forgets page walks and performance monitors in words 2, 3 and 6", _newer_words, before=_NEW),
     Skip("qemu", "QEMU takes numbers of control registers that there are not", _no_such_control_register),
     Skip("qemu", "QEMU 7.2 keeps reserved bits of fcsr0, among them some of RM's aliases", _named("movgr2fcsr"), before=_NEW),
 )

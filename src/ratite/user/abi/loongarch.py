@@ -101,7 +101,7 @@ class LoongArch64(RegisterAbi):
             case Cause.BREAKPOINT:
                 number, code = _BREAKS.get(value, (SIGTRAP, TRAP_BRKPT))
                 return Fault(number, code, pc)
-            case Cause.FLOATING_POINT:
+            case Cause.FLOATING_POINT | Cause.VECTOR_FLOATING_POINT:
                 raised: int = r.vcpu.state.fcsr_cause & r.vcpu.state.fcsr_enables
                 return Fault(SIGFPE, next((code for bit, code in _FPE_CODES if raised & bit), 0), pc)
             case Cause.ALIGNMENT:
