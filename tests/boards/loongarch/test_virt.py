@@ -186,6 +186,10 @@ def test_interrupts_reach_cores(build: Build) -> None:
     assert not cores[1].inputs[1]
     m.memory.write(0x2FF0_0000, 4, 77)          # the same vector as a message
     assert cores[1].inputs[1]
+    second.write(0x1808, 4, 1 << 13)
+    assert not cores[1].inputs[1]
+    first.write(0x1140, 4, 77)                  # and by the register for tests
+    assert cores[1].inputs[1]
     second.write(0x1004, 4, 1)
     first.write(0x1040, 4, 1 << 16)
     assert cores[1].inputs["ipi"] and second.read(0x1000, 4) == 1

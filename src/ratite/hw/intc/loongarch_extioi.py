@@ -13,16 +13,20 @@ CORE_LIMIT = 4
 #: Pending vectors of core n as it sees them are at CORE_STATUS + n * CORE_BLOCK.
 CORE_STATUS, CORE_BLOCK, CORE_STATUS_SIZE = 0x400, 0x100, 0x20
 
+#: The register that makes a vector pending, in IOCSR away from the others.
+TRIGGER, TRIGGER_SIZE = 0x900, 4
+
 _WORDS = VECTORS // 32
 _WORD = 0xFFFF_FFFF
 
 
-class LoongArchExtioi(Device, name="loongarch.extioi", size=0x900):
+class LoongArchExtioi(Device, name="loongarch.extioi", size=TRIGGER + TRIGGER_SIZE):
     """EXTIOI (Loongson 3A5000/3B5000 processor reference manual, v1.03, chapter 11.2): 256 vectors, each routed to a
     core, and in groups of 32 to one of the first four interrupt pins of that core.
 
     A vector becomes pending when its input rises, as with the messages that devices send, and stays so until a core
-    writes its bit. Not modelled: rotating delivery (`bounce`, and routes to several cores, which go to the lowest).
+    writes its bit. Not modelled: rotating delivery (`bounce`, and routes to several cores, which go to the lowest),
+    routes to other nodes, and pins as numbers (bit 49 of IOCSR 0x420), whose feature bit reads zero.
     """
 
     num_cpu = Property(UINT32, 1, "number of cores")
@@ -70,6 +74,12 @@ class LoongArchExtioi(Device, name="loongarch.extioi", size=0x900):
 
         def on_write(self, dev: LoongArchExtioi) -> None:
             dev.rebuild()
+
+    class trigger(Register, offset=TRIGGER, mode="wo"):
+        """Make the vector in the low byte pending."""
+
+        def on_write(self, dev: LoongArchExtioi) -> None:
+            dev.post(self.written & 0xFF)
 
     def setup(self) -> None:
         if not 0 < self.num_cpu <= CORE_LIMIT:

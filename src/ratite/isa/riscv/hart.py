@@ -8,8 +8,6 @@ from __future__ import annotations
 from typing import Any
 
 from ratite.bits import mask
-from ratite.isa.dsl import RegFile
-from ratite.isa.dsl.state import ISA_BASE
 from ratite.isa.riscv import pmp, traps
 from ratite.isa.riscv.config import RiscvConfig
 from ratite.isa.riscv.csr import environment_fields
@@ -29,22 +27,10 @@ def reset(cpu: Any, config: RiscvConfig, hartid: int) -> None:
     their levels, which belong to devices.
     """
     state = cpu.state
-    for slot in cpu.engine.arch.layout.slots.values():
-        if slot.name == "irq_lines" or 0 <= slot.offset < ISA_BASE:
-            continue
-        if isinstance(slot.decl, RegFile):
-            file = getattr(state, slot.name)
-            for n in range(slot.count):
-                file[n] = 0
-        else:
-            setattr(state, slot.name, slot.decl.reset)
+    state.reset("irq_lines")
     state.mhartid = hartid
     state.next_pc = config.reset_vector & mask(config.xlen)
-    state.fp_flags = 0
-    cpu.set_fp_round(0)
-    state.reserve_addr = mask(64)
-    state.attention = 1
-    _settle(cpu)
+    cpu.settle()
 
 
 def start_process(cpu: Any, entry: int) -> None:
@@ -75,10 +61,5 @@ def enter_supervisor(cpu: Any, config: RiscvConfig, hartid: int, address: int, o
         state.pmpcfg[0], state.pmpaddr[0] = pmp.NAPOT << 3 | pmp.R | pmp.W | pmp.X, pmp.address_mask(config.xlen)
         state.pmp_first[0], state.pmp_last[0] = 0, mask(pmp.address_mask(config.xlen).bit_length() + 3)
         state.pmp_rules = 1
-    _settle(cpu)
-
-
-def _settle(cpu: Any) -> None:
-    """Have the engine follow a change of state that was not made by instructions."""
     cpu.call("tlb_flush")
     cpu.call("mode_update")
