@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
 import sys
@@ -19,6 +18,7 @@ from ratite.chardev.loop import IoLoop
 from ratite.chardev.manager import Chardevs
 from ratite.cli.machine_options import SystemConfig
 from ratite.cpu.engine import Engine, Tuning
+from ratite.cpu.garbage import short_pauses, sweep
 from ratite.cpu.icount import CountedTurns, InstructionCount
 from ratite.cpu.scheduler import Parallel, Processor, Scheduler, Turns
 from ratite.hw.model import CountedClock, RealClock
@@ -203,6 +203,7 @@ class Emulation:
             return
         self.machine.reset()
         self._power_on()
+        sweep()
 
     def close(self) -> None:
         """Give everything back, the terminal's mode first."""
@@ -214,7 +215,7 @@ class Emulation:
                 from ratite.cpu import statistics
 
                 log.write("stats", statistics.listing(statistics.read(self.engine)))
-            self.engine.save()
+            self.engine.close()
 
 
 def _say(text: str) -> None:
@@ -254,9 +255,8 @@ def run(config: SystemConfig) -> int:
     emulation = Emulation(config)
     if tree := emulation.machine.options.dumpdtb:
         _say(f"The device tree is in {tree}; the machine does not start.")
-    gc.freeze()  # the machine stays; and what translation makes lasts and has no cycles, so it is looked through seldom
-    gc.set_threshold(100_000, 20, 20)
     try:
-        return emulation.run()
+        with short_pauses():
+            return emulation.run()
     finally:
         emulation.close()

@@ -80,6 +80,11 @@ class CodeMemory:
         self._before = self.peak
         self.used = self.floor
 
+    def close(self) -> None:
+        """Give the memory back; no code in it is executed any more."""
+        self._writable.close()
+        self._executable.close()
+
     @property
     def peak(self) -> int:
         """The most bytes that have been used at a time."""

@@ -6,6 +6,7 @@ import ctypes
 import os
 import struct
 import threading
+import time
 from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
@@ -22,13 +23,14 @@ from ratite.codegen.library import Library
 from ratite.codegen.lower import RESERVATIONS
 from ratite.codegen.runtime import ENTRY_BITS
 from ratite.cpu.codepage import PAGE, CodePage, PageKey, Unit
+from ratite.cpu.compiling import Awaited, Compiler, Order
 from ratite.cpu.exclusive import Exclusive
 from ratite.cpu.hostmem import HostBuffer
 from ratite.cpu.joiner import Joiner
 from ratite.cpu.pagestore import PageStore
 from ratite.cpu.regions import Regions
 from ratite.cpu.translate import Translator
-from ratite.errors import DefinitionError, MemoryAccessError
+from ratite.errors import DefinitionError, HostError, MemoryAccessError
 from ratite.isa.arch import Arch
 
 if TYPE_CHECKING:
@@ -46,6 +48,9 @@ _RAM_ROWS = 63
 
 #: Stores beside code after which a page counts as data.
 _WRITES_BESIDE_CODE = 8
+
+#: Seconds in which a thread that waits for a lock takes it.
+_MOMENT = 0.0001
 
 #: No instruction has more bytes.
 _LONGEST = 16
@@ -106,6 +111,7 @@ class Engine:
         lock: AbstractContextManager[Any] | None = None, tuning: Tuning | None = None,
     ) -> None:  # fmt: skip
         self.arch, self.space, self.user = arch, space, user
+        self.closed = False
         self.lock: AbstractContextManager[Any] = lock or threading.RLock()
         self.vcpus: list[Vcpu] = []
         self.exclusive = Exclusive(self.lock, self.vcpus)
@@ -129,6 +135,8 @@ class Engine:
         self.ram_table = HostBuffer(_ROW.size * (_RAM_ROWS + 1))
         self.joiner = Joiner(self.function("join", ctypes.c_uint64, ctypes.c_void_p))
         self.translator = Translator(self)
+        self.compiler = Compiler(self.library) if space is not None and not tuning.counting else None
+        self._awaited: dict[tuple[PageKey, int], list[Order]] = {}
         self._relocate = self.function("relocate", None, *[ctypes.c_void_p] * 6)
         self._enter_places = self.function("enter_places", None, *[ctypes.c_void_p] * 5)
         self._write_entry = self.function("write_entry", None, ctypes.c_void_p, *[ctypes.c_uint64] * 3)
@@ -213,6 +221,8 @@ class Engine:
 
     def function(self, name: str, result: type | None, *params: type) -> Callable[..., int]:
         """A native function as a Python callable."""
+        if self.closed:
+            raise HostError("this engine has been closed")
         return ctypes.CFUNCTYPE(result, *params)(self.symbols[name])
 
     def helper_ranges(self) -> list[tuple[int, int, str]]:
@@ -283,7 +293,8 @@ class Engine:
 
     # --- translated pages -----------------------------------------------------------------------------------------------------------
     def entry(self, vcpu: Vcpu, pc: int) -> bool:
-        """Make sure that native code finds an entry for `pc`; False when it can not be fetched."""
+        """Make sure that native code finds an entry for `pc`; False when it can not be fetched. Raises Awaited when that has to be tried again
+        after something has been compiled."""
         with self.lock:
             self.current = vcpu
             key = vcpu.page_key(pc)
@@ -294,12 +305,29 @@ class Engine:
                 return False
             offset = pc & (PAGE - 1)
             if offset not in page.entries:
-                self.translator.translate(page, offset)
+                self._translate(page, offset)
                 page = self.pages[key]  # another one, if code memory was full
             self.publish(page, offset)
             if self.regions is not None and self.regions.always:
                 self.regions.compile_now(key, offset)
             return True
+
+    def _translate(self, page: CodePage, offset: int) -> None:
+        place = page.key, offset
+        orders = [order for order in self._awaited.pop(place, ()) if not order.done.is_set()]
+        try:
+            if orders:
+                raise Awaited(orders)
+            self.translator.translate(page, offset)
+        except Awaited as awaited:
+            self._awaited[place] = awaited.orders
+            raise
+
+    def let_others(self) -> None:
+        """Give the lock away for a moment, in the middle of a long piece of work: a timer may be due."""
+        self.lock.__exit__(None, None, None)
+        time.sleep(_MOMENT)
+        self.lock.__enter__()
 
     def publish(self, page: CodePage, offset: int) -> None:
         """Enter the code for an offset of a page in the table that native code searches."""
@@ -463,13 +491,27 @@ class Engine:
                     self.perf_map.forked(names)
 
     def save(self) -> None:
-        """Write newly compiled stencils to disk."""
+        """Write what is new to disk. Nothing is compiled on other threads any more."""
         if self.sampler is not None:
             self.sampler.close()
         if self.regions is not None:
             self.regions.close()
+        if self.compiler is not None:
+            self.compiler.close()
         self.library.close()
         self.store.close()
+
+    def close(self) -> None:
+        """The end: write what is new to disk, and give threads and code memory back. No vCPU is running; the state of each can still be read, but
+        what would execute native code raises HostError. A second call does nothing."""
+        if self.closed:
+            return
+        self.closed = True
+        self.save()
+        self.symbols.clear()
+        for vcpu in self.vcpus:
+            vcpu.detach()
+        self.memory.close()
 
     # --- logging ------------------------------------------------------------------------------------------------------------------
     def log_unit(self, page: CodePage, offsets: list[int], starts: list[int], base: int, code: bytes) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from ratite import log
 from ratite.cpu.codepage import PAGE, CodePage, Unit
+from ratite.cpu.compiling import Awaited
 from ratite.cpu.memo import ENDS, GOES_ON, RETURNS, Entry, Memo, Missing
 from ratite.cpu.placing import BEHIND_GUARD, COUNT, GOTO, INSIDE, INSTRUCTION, Image, Plan
 from ratite.cpu.runs import Runs, count_runs
@@ -77,8 +78,11 @@ class Translator:
         return self._place(page, offset, memo, plan)
 
     def _compile(self, missing: list[Missing]) -> None:
+        """Have forms compiled. Raises Awaited when another thread does it."""
         jobs = {m.job.key: m.job for m in missing}
         self.compiled += len(jobs)
+        if self.engine.compiler is not None:
+            raise Awaited(self.engine.compiler.order(jobs.values()))
         self.engine.library.compile(list(jobs.values()))
 
     def _count(self, plan: Plan, memo: Memo, missing: list[Missing]) -> Plan:
