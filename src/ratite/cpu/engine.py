@@ -118,7 +118,7 @@ class Engine:
         tuning = tuning or Tuning()
         self.counting = tuning.counting
         self.library = Library(arch, persistent=tuning.cache)
-        self.memory = CodeMemory(code_size, single=user is not None or tuning.perf)
+        self.memory = CodeMemory(code_size, single=tuning.perf)
         self.symbols = self._load_runtime()
         self._numbers: dict[str | bytes, int] = {}
         self._data: dict[int, bytes] = {}
@@ -479,10 +479,17 @@ class Engine:
 
     @contextmanager
     def quiet(self) -> Iterator[None]:
-        """Nothing is being translated meanwhile: for fork. What is known so far is the parent's to keep."""
+        """Nothing is being translated meanwhile: for fork. What is known so far is the parent's to keep. Raises OSError when there is no room."""
         with self.lock:
             parent, names = os.getpid(), "" if self.perf_map is None else self.perf_map.path
-            yield
+            copy = self.memory.copy()
+            try:
+                yield
+            finally:
+                if os.getpid() == parent:
+                    copy.discard()
+                else:
+                    copy.adopt()
             if os.getpid() != parent:
                 self.exclusive.forked()
                 self.store.forget()
