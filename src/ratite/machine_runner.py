@@ -91,8 +91,12 @@ class Emulation:
             c = self.config
             tuning = Tuning(region=c.region, cache=c.disk_cache, perf=c.perf_map, counting=c.icount is not None)
             self.engine = Engine(self.family.make_arch(machine), machine.memory, lock=self.lock, tuning=tuning)
+            self.engine.urgent = self._timers_wait
             self._observe(self.engine)
         return self.family.make_processor(self.engine, number, self.clock, self.lock)
+
+    def _timers_wait(self) -> bool:
+        return isinstance(self.clock, RealClock) and self.clock.waits
 
     def _observe(self, engine: Engine) -> None:
         """Have names or samples of what the engine does written, where they are asked for."""

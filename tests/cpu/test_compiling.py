@@ -84,3 +84,44 @@ def test_a_failure_reaches_the_processor(bench: Bench, monkeypatch: pytest.Monke
     monkeypatch.setattr(bench.engine.library, "find", lambda form, regs, imms: None if form.name == "mul" else slow._find(form, regs, imms))
     with pytest.raises(ZeroDivisionError):
         bench.cpu.run()
+
+
+def test_timers_have_the_lock_while_code_is_translated(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A timer that is due while instructions are seen for the first time gets the lock, and its interrupt comes before the code."""
+    begin(bench)
+    lock, fired = bench.engine.lock, threading.Event()
+
+    def timer() -> None:
+        with lock:
+            interrupt(bench)
+            fired.set()
+
+    def until_it_has_fired(seconds: float) -> None:
+        thread = threading.Thread(target=timer)
+        thread.start()
+        thread.join(60)
+
+    monkeypatch.setattr("ratite.cpu.engine.time.sleep", until_it_has_fired)
+    bench.engine.urgent = lambda: not fired.is_set()
+    assert bench.cpu.run().kind == "stop"
+    assert fired.is_set()
+    assert (bench.state.pc, bench.state.mepc, bench.x[10]) == (MACHINE_HANDLER, CODE, 6)
+    bench.state.irq_lines, bench.state.pc = 0, CODE
+    assert bench.cpu.run().kind == "stop"
+    assert (bench.state.pc, bench.x[10]) == (STOP, 42)
+
+
+def test_a_page_that_goes_while_the_lock_is_given_away(bench: Bench) -> None:
+    """What was being translated is then what was there before; the new code is executed."""
+    begin(bench)
+    changes = [0x02B50533 ^ 0x02000000]  # add a0, a0, a1
+
+    def urgent() -> bool:
+        if changes:
+            bench.memory.write(CODE + 4, 4, changes.pop())
+            bench.engine.invalidate_page(bench.cpu.call("ram_host", CODE))
+        return True
+
+    bench.engine.urgent = urgent
+    assert bench.cpu.run().kind == "stop"
+    assert (bench.state.pc, bench.x[10]) == (STOP, 13)

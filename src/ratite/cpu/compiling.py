@@ -28,7 +28,7 @@ class Order:
 
 
 class Awaited(Exception):
-    """Code can be translated once an order has been carried out."""
+    """Code can be translated once orders have been carried out; none: at once, but something else comes first."""
 
     def __init__(self, orders: list[Order]) -> None:
         super().__init__()

@@ -149,6 +149,7 @@ class Engine:
         self._rows: list[tuple[int, int, int, memoryview]] = []  # host start, host end, pages' flags
         self._writes: dict[int, int] = {}  # stores beside code, by host page
         self.accesses: dict[int, tuple[Move | None, int]] = {}  # what accesses devices, by the record in its code; and its length
+        self.urgent: Callable[[], bool] = lambda: False  # whether somebody waits for the lock who should not wait long; for whoever knows to replace
         self.invalidations = 0
         self.code_flushes = 0
         self.translation_ns = 0  # nanoseconds in which Python looked for, restored or made translations
@@ -323,6 +324,14 @@ class Engine:
             self._awaited[place] = awaited.orders
             raise
 
+    def give_way(self, page: CodePage) -> None:
+        """In the middle of translating a page: if timers wait, let them have the lock. Raises Awaited, to begin again later, when the page has
+        gone meanwhile or the processor that needs it has an interrupt."""
+        if self.urgent():
+            self.let_others()
+            if self.pages.get(page.key) is not page or (self.current is not None and self.current.state.attention):
+                raise Awaited([])
+
     def let_others(self) -> None:
         """Give the lock away for a moment, in the middle of a long piece of work: a timer may be due."""
         self.lock.__exit__(None, None, None)
@@ -392,19 +401,23 @@ class Engine:
 
     def invalidate_page(self, host_page: int, intact: bool = False) -> None:
         """Forget the translations of a page whose content changes; `intact`: it has not changed yet."""
-        with self.exclusive:
-            self.invalidations += 1
-            if intact:
+        with self.lock:
+            if intact:  # no processor can write it before it holds the lock
                 self._keep(host_page)
-            self._writes.pop(host_page, None)
-            for key in self.by_host.pop(host_page, set()):
-                gone = self.pages.pop(key, None)
-                if gone is not None:
-                    self._withdraw(gone)
-            found = self._page_flag(host_page)
-            if found is not None:
-                found[0][found[1]] = 0
-            self._flush_vcpus()
+            with self.exclusive:
+                self._drop_page(host_page)
+
+    def _drop_page(self, host_page: int) -> None:
+        self.invalidations += 1
+        self._writes.pop(host_page, None)
+        for key in self.by_host.pop(host_page, set()):
+            gone = self.pages.pop(key, None)
+            if gone is not None:
+                self._withdraw(gone)
+        found = self._page_flag(host_page)
+        if found is not None:
+            found[0][found[1]] = 0
+        self._flush_vcpus()
 
     def _keep(self, host_page: int) -> None:
         """Have the translations of a page, whose bytes will change, stored for the next run."""

@@ -110,6 +110,7 @@ class Translator:
                 unit = data[i]
                 entry = short.get(unit) or (long.get(unit | data[i + 1] << 16) if i + 1 < limit else None)
                 if entry is None:
+                    self.engine.give_way(page)
                     entry = self._first_sight(memo, data, i, limit, missing)
                 seen.add(at)
                 if entry is None:

@@ -26,7 +26,7 @@ from ratite.isa.dsl import Insn, RegFile
 from ratite.isa.dsl.state import ISA_BASE, Slot
 
 #: Seconds between two looks whether there is an interrupt, while something is being compiled.
-_GLANCE = 0.0002
+_GLANCE = 0.0005
 
 #: Distance of the state pointer from the start of its memory.
 BASE = 4096

@@ -230,6 +230,8 @@ class RealClock(Clock):
         self._alarm: _Alarm | None = None
         self._asleep_until: float = 0    # what the alarm is set to; 0 while the thread is awake and will look by itself
         self._closed = False
+        self.waits = False
+        """Whether timers are due that wait for the machine's lock."""
 
     def now(self) -> int:
         return (time.monotonic_ns() if self._paused_at is None else self._paused_at) - self._start
@@ -309,7 +311,9 @@ class RealClock(Clock):
             return True
 
     def _run_due(self) -> None:
+        self.waits = True
         with self.lock:
+            self.waits = False
             while not self._closed and self._paused_at is None and (timer := self._pop_due(self.now())) is not None:
                 _fire_safely(self, timer)
 
