@@ -64,14 +64,19 @@ class CodeMemory:
 
     def put(self, code: bytes | bytearray, alignment: int = 16) -> int:
         """Append code and return its address; MemoryError when it does not fit."""
+        address = self.take(len(code), alignment)
+        self.patch(address, code)
+        return address
+
+    def take(self, size: int, alignment: int = 16) -> int:
+        """Room for code, which is to be written where `writable` says; MemoryError when there is none."""
         at = align_up(self.used, alignment)
-        if at + len(code) > self.size:
+        if at + size > self.size:
             raise MemoryError
-        self._writable[at : at + len(code)] = code
-        self.used = at + len(code)
+        self.used = at + size
         return self.base + at
 
-    def patch(self, address: int, code: bytes) -> None:
+    def patch(self, address: int, code: bytes | bytearray) -> None:
         """Overwrite code that was put before."""
         at = address - self.base
         self._writable[at : at + len(code)] = code

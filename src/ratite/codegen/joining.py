@@ -7,12 +7,11 @@ Python describes each piece by a record in memory that native code can read, mad
 
 Kinds of late places are TO (displacement to a guest offset, `value` bytes from the instruction's; direct if that is in the same line), AWAY (the
 same, never direct), MISS (displacement to a stub of a memory access, which is made behind the line), and kinds of relocations
-(`ratite.cpu.placing`), with RELATIVE where the offset of the instruction in its page is to be added to the value.
+(`ratite.cpu.placing`), with RELATIVE where the offset of the instruction in its page is to be added to the value. What leads out of the line goes to
+a stub behind it, which goes on at the guest address.
 
 Displacements that may be patched later come to lie inside eight aligned bytes, so that patching them is one step for
 processors which execute them: up to three instructions that do nothing are put before the code.
-
-`join(job)` takes a table of 64-bit numbers, `JOB` says which, and gives 0 when there is not enough room.
 """
 
 from __future__ import annotations
@@ -21,24 +20,47 @@ import struct
 from collections.abc import Iterable
 
 from ratite.codegen import host_x86_64 as host
+from ratite.codegen.compiled import compiled, copy, fill, load16, load32, load64, store32, store64, text_of
 from ratite.codegen.stencil import MISS_LOAD, STUB, TAKEN
 
 TO, AWAY, MISS = TAKEN, STUB, MISS_LOAD
 _RELOCATION, RELATIVE = 16, 32
+#: The kind of relocation that a stub of a memory access is (`ratite.codegen.runtime.RELOCATE_MISS`).
+STUB_RELOCATION = 4
 
 #: In the table of offsets: this piece is not what a branch to its offset goes to.
 NOT_AN_ENTRY = 1 << 31
+#: And this: it is none of the instructions of which somebody may want to know where their code is.
+NOT_AN_INSTRUCTION = 1 << 30
+OFFSET = NOT_AN_INSTRUCTION - 1
 
-#: What `join` is told: how many pieces; where their records, their guest offsets (4 bytes each) and the results are: where each piece begins (4
-#: bytes each, and the end), code, places of entries (a table of a page for itself), relocations (three numbers each), exits (kind, place, guest
-#: offset); how many bytes of code and how many late places there is room for. What it tells: bytes of code, relocations, exits.
-JOB = ("count", "records", "offsets", "starts", "code", "local", "relocations", "exits", "room", "most", "size", "relocated", "left")
-
+_PAGE = 4096
 _HEAD, _LATE = struct.Struct("<iHH"), struct.Struct("<iiq")
 #: Where in a record the code is.
 CODE_AT = _HEAD.size
+_LATES_OF, _PATCHED = 4, 6  # in the head
+_KIND, _VALUE, _LATE_SIZE = 4, 8, 16  # in a late place
 
 _FILLER = int.from_bytes(4 * host.NOP, "little", signed=True)
+_STUB_SIZE = len(host.MISS_STUB)
+_STUB0, _STUB1, _STUB2 = (int.from_bytes(host.MISS_STUB[n : n + 8], "little", signed=True) for n in range(0, _STUB_SIZE, 8))
+
+
+class Job:
+    """What `join` is told, and tells: places in a table of 64-bit numbers.
+
+    Told: how many pieces (COUNT); where their records and their guest offsets (4 bytes each) are; the table of entries of their page (PAGE_ENTRIES);
+    the record of code that goes on elsewhere (GOTO); for how many bytes of code (ROOM) and how many late places (MOST) there is room.
+    Where the results go: where each piece begins (STARTS, 4 bytes each, and the end), CODE, places of entries (LOCAL, a table of a page for itself),
+    RELOCATIONS (three numbers each), displacements that lead to entries of the page (LINKS: place, guest offset), those that will when these exist
+    (PENDING), and stubs that go on elsewhere (GOTOS: guest offset, place). Told in the end: how many of each, and the SIZE of the code.
+    """
+
+    COUNT, RECORDS, OFFSETS, PAGE_ENTRIES, GOTO, ROOM, MOST = range(0, 56, 8)
+    STARTS, CODE, LOCAL, RELOCATIONS, LINKS, PENDING, GOTOS = range(56, 112, 8)
+    SIZE, RELOCATED, LINKED, PENDED, GONE = range(112, 152, 8)
+    #: Bytes of the table.
+    BYTES = 152
 
 
 def record(code: bytes, lates: Iterable[tuple[int, int, int]]) -> bytes:
@@ -61,228 +83,167 @@ def relocation(kind: int, relative: bool) -> int:
     return (RELATIVE if relative else _RELOCATION) + kind
 
 
-def joining_text(miss: int) -> str:
-    """`join` as LLVM text; `miss`: the kind of relocation of a stub."""
-    fields = "".join(
-        f" %p_{name} = getelementptr i64, ptr %job, i64 {n}\n %{name} = load i64, ptr %p_{name}\n" for n, name in enumerate(JOB)
-    )
-    pointers = "".join(
-        f" %{name}_ = inttoptr i64 %{name} to ptr\n" for name in ("records", "offsets", "starts", "code", "local", "relocations", "exits")
-    )
-    stub = ""
-    for n in range(0, len(host.MISS_STUB), 8):
-        eight = int.from_bytes(host.MISS_STUB[n : n + 8], "little", signed=True)
-        stub += f" %s{n} = getelementptr i8, ptr %stub, i64 {n}\n store i64 {eight}, ptr %s{n}, align 1\n"
-    return f"""
-declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
-define i64 @join(ptr %job) nounwind {{
-{fields}{pointers} %i = alloca i64
- %j = alloca i64
- %at = alloca i64
- %sum = alloca i64
- %late = alloca ptr
- store i64 0, ptr %i
- store i64 0, ptr %at
- store i64 0, ptr %sum
- br label %measure
-measure:
- %m0 = load i64, ptr %i
- %m1 = icmp ult i64 %m0, %count
- br i1 %m1, label %measure1, label %measured
-measure1:
-{_piece("m")} %mpos = load i64, ptr %at
- %mtp = getelementptr i8, ptr %mrecord, i64 6
- %mt16 = load i16, ptr %mtp
- %mt = zext i16 %mt16 to i64
- %many = icmp ne i64 %mt, 0
- %mt0 = add i64 %mpos, %mt
- %mt1 = sub i64 %mt0, 1
- %mt2 = and i64 %mt1, 7
- %mover = icmp ugt i64 %mt2, 4
- %mpads = and i1 %many, %mover
- %mpad0 = sub i64 8, %mt2
- %mpad = select i1 %mpads, i64 %mpad0, i64 0
- %mbegin = add i64 %mpos, %mpad
- %mpos32 = trunc i64 %mbegin to i32
- store i32 %mpos32, ptr %mstart
- %mpos2 = add i64 %mbegin, %mlength
- store i64 %mpos2, ptr %at
- %msum = load i64, ptr %sum
- %msum2 = add i64 %msum, %mlates
- store i64 %msum2, ptr %sum
- %m2 = add i64 %m0, 1
- store i64 %m2, ptr %i
- br label %measure
-measured:
- %all = load i64, ptr %at
- %all32 = trunc i64 %all to i32
- %lastp = getelementptr i32, ptr %starts_, i64 %count
- store i32 %all32, ptr %lastp
- %all7 = add i64 %all, 7
- %end0 = and i64 %all7, -8
- %lates = load i64, ptr %sum
- %stubs = mul i64 %lates, {len(host.MISS_STUB)}
- %need0 = add i64 %end0, %stubs
- %need = add i64 %need0, 8
- %roomy = icmp ule i64 %need, %room
- %few = icmp ule i64 %lates, %most
- %fits = and i1 %roomy, %few
- br i1 %fits, label %begin, label %no
-no:
- ret i64 0
-begin:
- %pad0 = sub i64 %end0, %all
- %padp = getelementptr i8, ptr %code_, i64 %all
- call void @llvm.memset.p0.i64(ptr %local_, i8 0, i64 8192, i1 false)
- store i32 {_FILLER}, ptr %code_, align 1
- store i64 0, ptr %i
- br label %copy
-copy:
- %c0 = load i64, ptr %i
- %c1 = icmp ult i64 %c0, %count
- br i1 %c1, label %copy1, label %copied
-copy1:
-{_piece("c")} %cto = getelementptr i8, ptr %code_, i64 %cat
- %cfrom = getelementptr i8, ptr %crecord, i64 {_HEAD.size}
- call void @llvm.memcpy.p0.p0.i64(ptr %cto, ptr %cfrom, i64 %clength, i1 false)
- %cend = getelementptr i8, ptr %cto, i64 %clength
- store i32 {_FILLER}, ptr %cend, align 1
- %c2 = add i64 %c0, 1
- store i64 %c2, ptr %i
- %centry = icmp sge i32 %coffset, 0
- br i1 %centry, label %copy2, label %copy
-copy2:
- %cunit = lshr i32 %coffset, 1
- %cunit64 = zext i32 %cunit to i64
- %clocal = getelementptr i32, ptr %local_, i64 %cunit64
- %cat1 = add i32 %cat32, 1
- store i32 %cat1, ptr %clocal
- br label %copy
-copied:
- call void @llvm.memset.p0.i64(ptr %padp, i8 0, i64 %pad0, i1 false)
- store i64 0, ptr %i
- store i64 %end0, ptr %at
- store i64 0, ptr %p_relocated
- store i64 0, ptr %p_left
- br label %fill
-fill:
- %f0 = load i64, ptr %i
- %f1 = icmp ult i64 %f0, %count
- br i1 %f1, label %fill1, label %filled
-filled:
- %size1 = load i64, ptr %at
- store i64 %size1, ptr %p_size
- ret i64 1
-fill1:
-{_piece("f")} %f2 = add i64 %f0, 1
- store i64 %f2, ptr %i
- %fpad = add i64 %flength, {7 + _HEAD.size}
- %fskip = and i64 %fpad, -8
- %ffirst = getelementptr i8, ptr %frecord, i64 %fskip
- store ptr %ffirst, ptr %late
- store i64 %flates, ptr %j
- %foffset31 = and i32 %foffset, {NOT_AN_ENTRY - 1}
- %fhere = zext i32 %foffset31 to i64
- br label %lates1
-lates1:
- %l0 = load i64, ptr %j
- %l1 = icmp eq i64 %l0, 0
- br i1 %l1, label %fill, label %one
-one:
- %l2 = sub i64 %l0, 1
- store i64 %l2, ptr %j
- %l = load ptr, ptr %late
- %next = getelementptr i8, ptr %l, i64 {_LATE.size}
- store ptr %next, ptr %late
- %kindp = getelementptr i8, ptr %l, i64 4
- %valuep = getelementptr i8, ptr %l, i64 8
- %place32 = load i32, ptr %l
- %kind32 = load i32, ptr %kindp
- %value = load i64, ptr %valuep
- %place0 = zext i32 %place32 to i64
- %kind = zext i32 %kind32 to i64
- %place = add i64 %place0, %fat
- %site = getelementptr i8, ptr %code_, i64 %place
- %target = add i64 %fhere, %value
- %nrp = load i64, ptr %p_relocated
- %nr3 = mul i64 %nrp, 3
- %r = getelementptr i64, ptr %relocations_, i64 %nr3
- %rkind = getelementptr i64, ptr %r, i64 1
- %rvalue = getelementptr i64, ptr %r, i64 2
- switch i64 %kind, label %relocate [ i64 {TO}, label %to i64 {AWAY}, label %away i64 {MISS}, label %miss ]
-to:
- %inside = icmp ult i64 %target, 4096
- br i1 %inside, label %within, label %away
-within:
- %tunit = lshr i64 %target, 1
- %tlocal = getelementptr i32, ptr %local_, i64 %tunit
- %there1 = load i32, ptr %tlocal
- %known = icmp ne i32 %there1, 0
- br i1 %known, label %direct, label %away
-direct:
- %there64 = zext i32 %there1 to i64
- %there = sub i64 %there64, 5
- br label %displace
-away:
- %nl = load i64, ptr %p_left
- %nl3 = mul i64 %nl, 3
- %x = getelementptr i64, ptr %exits_, i64 %nl3
- %xplace = getelementptr i64, ptr %x, i64 1
- %xtarget = getelementptr i64, ptr %x, i64 2
- store i64 %kind, ptr %x
- store i64 %place, ptr %xplace
- store i64 %target, ptr %xtarget
- %nl1 = add i64 %nl, 1
- store i64 %nl1, ptr %p_left
- br label %lates1
-miss:
- %at0 = load i64, ptr %at
- %stub = getelementptr i8, ptr %code_, i64 %at0
-{stub} %at1 = add i64 %at0, {len(host.MISS_STUB)}
- store i64 %at1, ptr %at
- %high = shl i64 %fhere, 32
- %both = or i64 %high, %fat
- %full = or i64 %both, %value
- store i64 %at0, ptr %r
- store i64 {miss}, ptr %rkind
- store i64 %full, ptr %rvalue
- %nrm = add i64 %nrp, 1
- store i64 %nrm, ptr %p_relocated
- %stub4 = sub i64 %at0, 4
- br label %displace
-displace:
- %goal = phi i64 [ %there, %direct ], [ %stub4, %miss ]
- %d = sub i64 %goal, %place
- %d32 = trunc i64 %d to i32
- store i32 %d32, ptr %site, align 1
- br label %lates1
-relocate:
- %own = and i64 %kind, 15
- %relative = icmp uge i64 %kind, {RELATIVE}
- %v = select i1 %relative, i64 %target, i64 %value
- store i64 %place, ptr %r
- store i64 %own, ptr %rkind
- store i64 %v, ptr %rvalue
- %nrr = add i64 %nrp, 1
- store i64 %nrr, ptr %p_relocated
- br label %lates1
-}}
-"""
+@compiled
+def join(job: int) -> int:
+    """Join the pieces of a job; 0 when there is not enough room."""
+    lates = measure(job)
+    line = load64(job + Job.SIZE)
+    goto = load64(job + Job.GOTO)
+    behind = _STUB_SIZE if load32(goto) < _STUB_SIZE else load32(goto)
+    if line + 16 + lates * behind > load64(job + Job.ROOM) or lates * (1 + load16(goto + _LATES_OF)) > load64(job + Job.MOST):
+        return 0
+    copy_pieces(job)
+    store64(job + Job.SIZE, line + 7 & -8)
+    fill(load64(job + Job.CODE) + line, 0, (line + 7 & -8) - line)
+    store64(job + Job.RELOCATED, 0)
+    store64(job + Job.LINKED, 0)
+    store64(job + Job.PENDED, 0)
+    store64(job + Job.GONE, 0)
+    for i in range(load64(job + Job.COUNT)):
+        offset = load32(load64(job + Job.OFFSETS) + 4 * i) & OFFSET
+        fill_lates(job, load64(load64(job + Job.RECORDS) + 8 * i), load32(load64(job + Job.STARTS) + 4 * i), offset)
+    return 1
 
 
-def _piece(x: str) -> str:
-    """Load what is known of piece `%{x}0`: record, length, number of late places, where its start is noted, start, offset."""
-    return f""" %{x}rp = getelementptr i64, ptr %records_, i64 %{x}0
- %{x}r = load i64, ptr %{x}rp
- %{x}record = inttoptr i64 %{x}r to ptr
- %{x}l32 = load i32, ptr %{x}record
- %{x}length = zext i32 %{x}l32 to i64
- %{x}np = getelementptr i8, ptr %{x}record, i64 4
- %{x}n16 = load i16, ptr %{x}np
- %{x}lates = zext i16 %{x}n16 to i64
- %{x}start = getelementptr i32, ptr %starts_, i64 %{x}0
- %{x}at32 = load i32, ptr %{x}start
- %{x}at = zext i32 %{x}at32 to i64
- %{x}op = getelementptr i32, ptr %offsets_, i64 %{x}0
- %{x}offset = load i32, ptr %{x}op
-"""
+@compiled
+def measure(job: int) -> int:
+    """Find out where each piece begins; how many late places there are."""
+    at = 0
+    lates = 0
+    count = load64(job + Job.COUNT)
+    starts = load64(job + Job.STARTS)
+    for i in range(count):
+        piece = load64(load64(job + Job.RECORDS) + 8 * i)
+        patched = load16(piece + _PATCHED)
+        if patched and at + patched - 1 & 7 > 4:
+            at += 8 - (at + patched - 1 & 7)
+        store32(starts + 4 * i, at)
+        at += load32(piece)
+        lates += load16(piece + _LATES_OF)
+    store32(starts + 4 * count, at)
+    store64(job + Job.SIZE, at)
+    return lates
+
+
+@compiled
+def copy_pieces(job: int) -> None:
+    """Put the pieces where they begin, and what does nothing between them; note the places of those that are entries."""
+    code = load64(job + Job.CODE)
+    local = load64(job + Job.LOCAL)
+    fill(local, 0, 2 * _PAGE)
+    store32(code, _FILLER)
+    for i in range(load64(job + Job.COUNT)):
+        piece = load64(load64(job + Job.RECORDS) + 8 * i)
+        start = load32(load64(job + Job.STARTS) + 4 * i)
+        length = load32(piece)
+        copy(code + start, piece + CODE_AT, length)
+        store32(code + start + length, _FILLER)
+        offset = load32(load64(job + Job.OFFSETS) + 4 * i)
+        if not offset & NOT_AN_ENTRY:
+            store32(local + 2 * (offset & OFFSET), start + 1)
+
+
+@compiled
+def fill_lates(job: int, piece: int, start: int, offset: int) -> None:
+    """Fill in the late places of a piece that begins at `start`, of an instruction at a guest offset."""
+    late = piece + CODE_AT + (load32(piece) + 7 & -8)
+    for _ in range(load16(piece + _LATES_OF)):
+        place = start + load32(late)
+        kind = load32(late + _KIND)
+        value = load64(late + _VALUE)
+        if kind == TO:
+            lead(job, place, offset + value)
+        elif kind == AWAY:
+            displace(job, place, goto_stub(job, offset + value))
+        elif kind == MISS:
+            displace(job, place, miss_stub(job, value | offset << 32 | start))
+        else:
+            relocate_late(job, place, kind, value, offset)
+        late += _LATE_SIZE
+
+
+@compiled
+def lead(job: int, place: int, target: int) -> None:
+    """Have a displacement lead to a guest offset: in this line, in the page, or elsewhere."""
+    if 0 <= target < _PAGE:
+        known = load32(load64(job + Job.LOCAL) + 2 * target)
+        if known:
+            displace(job, place, known - 1)
+            return
+        if load32(load64(job + Job.PAGE_ENTRIES) + 2 * target):
+            note(job, Job.LINKS, Job.LINKED, place, target)
+            return
+        note(job, Job.PENDING, Job.PENDED, place, target)
+    displace(job, place, goto_stub(job, target))
+
+
+@compiled
+def displace(job: int, place: int, to: int) -> None:
+    """Write a displacement."""
+    store32(load64(job + Job.CODE) + place, to - place - 4)
+
+
+@compiled
+def note(job: int, table: int, count: int, first: int, second: int) -> None:
+    """Append a pair of numbers to a table."""
+    at = load64(job + table) + 16 * load64(job + count)
+    store64(at, first)
+    store64(at + 8, second)
+    store64(job + count, load64(job + count) + 1)
+
+
+@compiled
+def miss_stub(job: int, value: int) -> int:
+    """Append the stub of a memory access, filled in by its relocation; its place."""
+    place = load64(job + Job.SIZE)
+    stub = load64(job + Job.CODE) + place
+    store64(stub, _STUB0)
+    store64(stub + 8, _STUB1)
+    store64(stub + 16, _STUB2)
+    store64(job + Job.SIZE, place + _STUB_SIZE)
+    add_relocation(job, place, STUB_RELOCATION, value)
+    return place
+
+
+@compiled
+def goto_stub(job: int, target: int) -> int:
+    """The place of code that goes on at a guest offset, from the start of the page."""
+    gotos = load64(job + Job.GOTOS)
+    for n in range(load64(job + Job.GONE)):
+        if load64(gotos + 16 * n) == target:
+            return load64(gotos + 16 * n + 8)
+    place = load64(job + Job.SIZE)
+    note(job, Job.GOTOS, Job.GONE, target, place)
+    piece = load64(job + Job.GOTO)
+    copy(load64(job + Job.CODE) + place, piece + CODE_AT, load32(piece))
+    store64(job + Job.SIZE, place + load32(piece))
+    late = piece + CODE_AT + (load32(piece) + 7 & -8)
+    for _ in range(load16(piece + _LATES_OF)):
+        relocate_late(job, place + load32(late), load32(late + _KIND), load64(late + _VALUE), target)
+        late += _LATE_SIZE
+    return place
+
+
+@compiled
+def relocate_late(job: int, place: int, kind: int, value: int, offset: int) -> None:
+    """Append the relocation that a late place of an instruction at a guest offset becomes."""
+    add_relocation(job, place, kind & 15, value + offset if kind >= RELATIVE else value)
+
+
+@compiled
+def add_relocation(job: int, place: int, kind: int, value: int) -> None:
+    """Append a relocation."""
+    at = load64(job + Job.RELOCATIONS) + 24 * load64(job + Job.RELOCATED)
+    store64(at, place)
+    store64(at + 8, kind)
+    store64(at + 16, value)
+    store64(job + Job.RELOCATED, load64(job + Job.RELOCATED) + 1)
+
+
+#: `join` and what it calls.
+FUNCTIONS = (join, measure, copy_pieces, fill_lates, lead, displace, note, miss_stub, goto_stub, relocate_late, add_relocation)
+
+
+def joining_text() -> str:
+    """`join` as LLVM text."""
+    return "".join(text_of(function) for function in FUNCTIONS)

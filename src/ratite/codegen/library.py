@@ -21,13 +21,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ratite.codegen import host_x86_64 as host
-from ratite.codegen.inspect_x86_64 import rename
+from ratite.codegen.inspect_x86_64 import RegisterField, rename
 from ratite.codegen.stencil import Form, Key, canonical
 from ratite.errors import HostError
 from ratite.isa.arch import Arch
 
 if TYPE_CHECKING:
-    from ratite.codegen.stencil import Job
+    from ratite.codegen.stencil import Hole, Job
 
 _MAGIC = b"ratite stencils 3\n"
 
@@ -211,6 +211,18 @@ class Library:
         if fields is None or any(pin in others for pin in same[1]):
             return None
         return rename(code, fields, same[1]), holes, lates, None, ()
+
+    def general(self, key: Key) -> tuple[bytes, tuple[Hole, ...], tuple[RegisterField, ...], int] | None:
+        """Code for the classes of operands of a key, whichever the pinned registers are: the code and holes for the canonical ones, where it names
+        them, and a mask of those with which they can not be exchanged. None where there is no such code."""
+        same = canonical(key.regs)
+        stencil = self.stencils.get((key.form, same[0], key.imms)) if same is not None else None
+        if same is None or stencil is None:
+            return None
+        code, holes, _, fields, others = stencil
+        if not same[1]:
+            return code, holes, (), 0
+        return None if fields is None else (code, holes, fields, sum(1 << pin for pin in others))
 
     def missing(self, form: Form, regs: tuple[int, ...], imms: tuple[str, ...]) -> Key:
         """What to compile for a form that `find` does not find: the one to be renamed, unless that does not serve."""

@@ -18,19 +18,16 @@ code), writable}; the table ends with a row of last < first.
 from __future__ import annotations
 
 from ratite.codegen import host_x86_64 as host
+from ratite.codegen.choosing import choosing_text
 from ratite.codegen.joining import joining_text
 from ratite.codegen.lower import METADATA, HelperLowering
+from ratite.codegen.placing import ENTRY_BITS, placing_text
 from ratite.codegen.sampling import sampling_text
 from ratite.codegen.stencil import JUMP_BASE, JUMP_ENTRIES, JUMP_SIZE, PAGE_BITS, TLB_ENTRIES, TLB_SIZE, signature
 from ratite.isa.arch import Arch, Exit
 
-#: Size of the table of translated entries.
-ENTRY_BITS = 18
 #: A bit for every page number modulo 4096 that is in a jump cache.
 JUMP_PAGES = 7680
-
-#: Kinds of relocations of placed code (`ratite.cpu.placing`).
-RELOCATE_SYMBOL, RELOCATE_ABSOLUTE, RELOCATE_PAGE64, RELOCATE_PAGE32, RELOCATE_MISS = range(5)
 
 #: What `tlb_insert` gives where there is no RAM; it leaves the address in `device_address`.
 NOT_RAM = 2
@@ -716,144 +713,6 @@ over:
 """
 
 
-def _placing(arch: Arch) -> str:
-    """`relocate` fills in what depends on the place of a piece of code: `to` is where it is written, `at` its address, `table` has `count`
-    relocations, `va` is the guest address of its page, `symbols` the addresses of what it refers to. `enter_places` makes its instructions known
-    in `entries` of their page: `pcs` are their offsets, `places` those of their code from `at`. `write_entry` changes an entry of the table of
-    translated entries so that who reads it meanwhile takes it for what it was or is, and `enter_published` enters `count` such offsets of a
-    page at `va` in the table of translated entries, `tag` being the host page and context."""
-    mask = (1 << arch.word) - 1 if arch.word < 64 else -1
-    store32 = " %x32 = trunc i64 %x to i32\n store i32 %x32, ptr %p, align 1\n br label %on\n"
-    return f"""
-define void @relocate(ptr %to, i64 %at, ptr %table, i64 %count, i64 %va, ptr %symbols) nounwind {{
-entry:
- %end = mul i64 %count, 24
- br label %next
-next:
- %i = phi i64 [ 0, %entry ], [ %i2, %on ]
- %more = icmp ult i64 %i, %end
- br i1 %more, label %one, label %done
-done:
- ret void
-one:
-{_ptr("r", "%i", "%table")}{_ptr("kp", 8, "%r")}{_ptr("vp", 16, "%r")} %place = load i64, ptr %r
- %kind = load i64, ptr %kp
- %value = load i64, ptr %vp
-{_ptr("p", "%place", "%to")} %pa = add i64 %at, %place
- %high = lshr i64 %value, 32
- %low32 = trunc i64 %value to i32
- %low = sext i32 %low32 to i64
- %guest0 = add i64 %va, %value
- %guest = and i64 %guest0, {mask}
- switch i64 %kind, label %on [ i64 {RELOCATE_SYMBOL}, label %symbol i64 {RELOCATE_ABSOLUTE}, label %absolute
-  i64 {RELOCATE_PAGE64}, label %page64 i64 {RELOCATE_PAGE32}, label %page32 i64 {RELOCATE_MISS}, label %miss ]
-symbol:
- %so = shl i64 %high, 3
-{_ptr("sp", "%so", "%symbols")} %s = load i64, ptr %sp
- %s1 = add i64 %s, %low
- %s2 = sub i64 %s1, %pa
- %s3 = sub i64 %s2, 4
- br label %word
-absolute:
- %ao = shl i64 %high, 3
-{_ptr("ap", "%ao", "%symbols")} %a = load i64, ptr %ap
- %a1 = add i64 %a, %low
- br label %word
-page32:
- br label %word
-word:
- %x = phi i64 [ %s3, %symbol ], [ %a1, %absolute ], [ %guest, %page32 ]
-{store32}page64:
- store i64 %guest, ptr %p, align 1
- br label %on
-miss:
- %index = lshr i64 %value, 48
- %offset = and i64 %high, 65535
- %retry0 = and i64 %value, 4294967295
- %mo = shl i64 %index, 3
-{_ptr("mp", "%mo", "%symbols")} %handler = load i64, ptr %mp
- %record = add i64 %pa, {host.MISS_RECORD}
- %record32 = trunc i64 %record to i32
-{_ptr("p1", host.MISS_OPERAND, "%p")} store i32 %record32, ptr %p1, align 1
- %jump = sub i64 %handler, %pa
- %jump1 = sub i64 %jump, {host.MISS_JUMP + 4}
- %jump32 = trunc i64 %jump1 to i32
-{_ptr("p2", host.MISS_JUMP, "%p")} store i32 %jump32, ptr %p2, align 1
- %pc0 = add i64 %va, %offset
- %pc = and i64 %pc0, {mask}
-{_ptr("p3", host.MISS_RECORD, "%p")} store i64 %pc, ptr %p3, align 1
- %retry = add i64 %at, %retry0
- %retry32 = trunc i64 %retry to i32
-{_ptr("p4", host.MISS_RETRY, "%p")} store i32 %retry32, ptr %p4, align 1
- br label %on
-on:
- %i2 = add i64 %i, 24
- br label %next
-}}
-define void @enter_places(ptr %entries, ptr %pcs, ptr %places, i64 %count, i64 %at) nounwind {{
-entry:
- br label %next
-next:
- %i = phi i64 [ 0, %entry ], [ %i2, %one ]
- %more = icmp ult i64 %i, %count
- br i1 %more, label %one, label %done
-done:
- ret void
-one:
- %pcp = getelementptr i16, ptr %pcs, i64 %i
- %pc = load i16, ptr %pcp
- %unit = lshr i16 %pc, 1
- %n = zext i16 %unit to i64
- %placep = getelementptr i32, ptr %places, i64 %i
- %place = load i32, ptr %placep
- %at32 = trunc i64 %at to i32
- %code = add i32 %place, %at32
- %e = getelementptr i32, ptr %entries, i64 %n
- store i32 %code, ptr %e
- %i2 = add i64 %i, 1
- br label %next
-}}
-define void @write_entry(ptr %e, i64 %pc, i64 %tag, i64 %code) nounwind {{
-{_ptr("numberp", 24, "%e")}{_ptr("tagp", 8, "%e")}{_ptr("codep", 16, "%e")} %number = load i64, ptr %numberp
- %odd = add i64 %number, 1
- %even = add i64 %number, 2
- store atomic i64 %odd, ptr %numberp release, align 8
- store atomic i64 %pc, ptr %e release, align 8
- store atomic i64 %tag, ptr %tagp release, align 8
- store atomic i64 %code, ptr %codep release, align 8
- store atomic i64 %even, ptr %numberp release, align 8
- ret void
-}}
-define void @enter_published(ptr %table, ptr %offsets, i64 %count, ptr %entries, i64 %va, i64 %tag) nounwind {{
-entry:
- br label %next
-next:
- %i = phi i64 [ 0, %entry ], [ %i2, %one ]
- %more = icmp ult i64 %i, %count
- br i1 %more, label %one, label %done
-done:
- ret void
-one:
- %offsetp = getelementptr i16, ptr %offsets, i64 %i
- %offset16 = load i16, ptr %offsetp
- %offset = zext i16 %offset16 to i64
- %unit = lshr i64 %offset, 1
- %ep = getelementptr i32, ptr %entries, i64 %unit
- %code32 = load i32, ptr %ep
- %code = zext i32 %code32 to i64
- %pc = add i64 %va, %offset
- %h1 = lshr i64 %pc, 1
- %h2 = lshr i64 %tag, 7
- %h3 = add i64 %h1, %h2
- %h4 = and i64 %h3, {(1 << ENTRY_BITS) - 1}
- %slot = shl i64 %h4, 5
-{_ptr("to", "%slot", "%table")} call void @write_entry(ptr %to, i64 %pc, i64 %tag, i64 %code)
- %i2 = add i64 %i, 1
- br label %next
-}}
-"""
-
-
 #: Functions that helpers may call, defined here.
 _OWN = ("ram_host", "tlb_insert", "tlb_large", "tlb_flush", "tlb_flush_page", "mode_changed", "time_ns", "instructions")
 
@@ -862,7 +721,7 @@ def runtime_text(arch: Arch) -> str:
     """The LLVM module of the engine and of the ISA's helpers."""
     parts = [f'target triple = "{host.TRIPLE}"\n', METADATA, host.FP_DECLARATIONS, "declare ptr @llvm.addressofreturnaddress.p0()\n"]
     parts += [_entering(arch), _dispatch(arch), _find_entry(arch), _fetch_is(arch), _raising(arch), _flushing(arch)]
-    parts += [_memory(arch), _faults(arch), _placing(arch), joining_text(RELOCATE_MISS), sampling_text(arch)]
+    parts += [_memory(arch), _faults(arch), placing_text(), joining_text(), choosing_text(), sampling_text(arch)]
     if not arch.user:
         parts += [_miss(arch, False), _miss(arch, True)]
     declarations: set[str] = set()

@@ -140,6 +140,10 @@ def imm_class(kind: str, value: int) -> str:
     return "q"
 
 
+#: A number of every interval whose numbers are in one class, of whatever kind they are.
+INTERVALS = (-(1 << 40), -(1 << 30), -100, 0, 1, 40, 1 << 30, 1 << 40)
+
+
 def of_either_sign(kind: str, cls: str, regs: tuple[int, ...]) -> str:
     """The class of an immediate, in a form with such registers: what adds a number to a host register is the same for both signs."""
     if kind in ("sum", "address") and ZERO not in regs:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterator
@@ -17,13 +18,15 @@ PageKey = tuple[int, int, int]
 class Entries:
     """Guest offset -> host address of its code; for one page. Code lies below 4 GiB.
 
-    table: the address for every 16-bit unit of the page, 0 where there is no code; native code fills and reads it. count: how many there are.
+    table: the address for every 16-bit unit of the page, 0 where there is no code; native code fills and reads it, at `address`. count: how many
+    there are.
     """
 
-    __slots__ = ("count", "table")
+    __slots__ = ("address", "count", "table")
 
     def __init__(self) -> None:
         self.table = array("I", _NO_ENTRIES)
+        self.address = self.table.buffer_info()[0]
         self.count = 0
 
     def __len__(self) -> int:
@@ -58,19 +61,20 @@ class Entries:
 class CodePage:
     """The translation of one page.
 
-    base: guest-virtual address of the page. data: its bytes as 16-bit units. entries: where the code for an offset is. pending: branches to offsets
-    that are not translated yet, to be linked directly when they are: host addresses of their displacements. published: offsets that are in the
-    table which native code searches. inside: offsets that are translated but can not be entered. regions: offsets at which a region begins, with
-    its host address. detours: displacements that lead into regions, by host address, and what was there before. kept: what `known` was when the
-    store of translations took the page.
+    base: guest-virtual address of the page. data: its bytes as 16-bit units, which lie at host address `address`. entries: where the code for an
+    offset is. pending: branches to offsets that are not translated yet, to be linked directly when they are: host addresses of their displacements.
+    published: offsets that are in the table which native code searches. inside: offsets that are translated but can not be entered. regions:
+    offsets at which a region begins, with its host address. detours: displacements that lead into regions, by host address, and what was there
+    before. kept: what `known` was when the store of translations took the page.
     """
 
-    __slots__ = ("base", "data", "detours", "entries", "inside", "kept", "key", "limit", "pending", "published", "regions", "units")
+    __slots__ = ("address", "base", "data", "detours", "entries", "inside", "kept", "key", "limit", "pending", "published", "regions", "units")
 
     def __init__(self, key: PageKey, data: memoryview) -> None:
         self.key, self.base = key, key[1]
         self.data = data.cast("H")
         self.limit = len(self.data)
+        self.address = ctypes.addressof(ctypes.c_char.from_buffer(data))
         self.entries = Entries()
         self.pending: dict[int, list[int]] = {}
         self.published: set[int] = set()
@@ -79,6 +83,12 @@ class CodePage:
         self.regions: dict[int, int] = {}
         self.detours: dict[int, bytes] = {}
         self.kept = 0
+
+    def word(self, offset: int, units: bytes) -> tuple[int, int]:
+        """The instruction at an offset, which lies in this page as a whole, and its length in bytes. units: see `ratite.isa.arch.Arch.long`."""
+        first = self.data[offset >> 1]
+        count = units[first]
+        return sum(self.data[(offset >> 1) + n] << 16 * n for n in range(count)), 2 * count
 
     @property
     def known(self) -> int:

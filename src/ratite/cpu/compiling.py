@@ -28,7 +28,7 @@ class Order:
 
 
 class Awaited(Exception):
-    """Code can be translated once orders have been carried out; none: at once, but something else comes first."""
+    """Code can be translated once orders have been carried out; none: after others have had the engine's lock."""
 
     def __init__(self, orders: list[Order]) -> None:
         super().__init__()

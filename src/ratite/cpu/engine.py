@@ -7,7 +7,6 @@ import os
 import struct
 import threading
 import time
-from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -21,15 +20,17 @@ from ratite.codegen.elfobj import CONSTANT_ALIGNMENT, CONSTANT_SIZE, Object
 from ratite.codegen.host_x86_64 import READ_CHECKED
 from ratite.codegen.library import Library
 from ratite.codegen.lower import RESERVATIONS
-from ratite.codegen.runtime import ENTRY_BITS
-from ratite.cpu.codepage import PAGE, CodePage, PageKey, Unit
+from ratite.codegen.placing import ENTRY_BITS
+from ratite.cpu.codepage import PAGE, CodePage, PageKey
 from ratite.cpu.compiling import Awaited, Compiler, Order
 from ratite.cpu.exclusive import Exclusive
 from ratite.cpu.hostmem import HostBuffer
 from ratite.cpu.joiner import Joiner
 from ratite.cpu.pagestore import PageStore
+from ratite.cpu.placing import Placer
 from ratite.cpu.regions import Regions
 from ratite.cpu.translate import Translator
+from ratite.cpu.walker import Choosing
 from ratite.errors import DefinitionError, HostError, MemoryAccessError
 from ratite.isa.arch import Arch
 
@@ -50,7 +51,7 @@ _RAM_ROWS = 63
 _WRITES_BESIDE_CODE = 8
 
 #: Seconds in which a thread that waits for a lock takes it.
-_MOMENT = 0.0001
+MOMENT = 0.0001
 
 #: No instruction has more bytes.
 _LONGEST = 16
@@ -134,13 +135,12 @@ class Engine:
         self.reservations = HostBuffer(4 * RESERVATIONS)
         self.ram_table = HostBuffer(_ROW.size * (_RAM_ROWS + 1))
         self.joiner = Joiner(self.function("join", ctypes.c_uint64, ctypes.c_void_p))
+        self.choosing = Choosing(self)
         self.translator = Translator(self)
         self.compiler = Compiler(self.library) if space is not None and not tuning.counting else None
         self._awaited: dict[tuple[PageKey, int], list[Order]] = {}
-        self._relocate = self.function("relocate", None, *[ctypes.c_void_p] * 6)
-        self._enter_places = self.function("enter_places", None, *[ctypes.c_void_p] * 5)
+        self.placer = Placer(self)
         self._write_entry = self.function("write_entry", None, ctypes.c_void_p, *[ctypes.c_uint64] * 3)
-        self._enter_published = self.function("enter_published", None, *[ctypes.c_void_p] * 6)
         self.store = PageStore(self, persistent=tuning.cache and not tuning.counting)
         self.regions: Regions | None = None
         self.pages: dict[PageKey, CodePage] = {}
@@ -198,23 +198,6 @@ class Engine:
     def constant_of(self, number: int) -> bytes | None:
         """The constant data with a number; None for a native helper."""
         return self._data.get(number)
-
-    def relocate(self, base: int, relocations: array[int], page: int) -> None:
-        """Fill in what depends on the address of code that lies at `base` and belongs to a guest page."""
-        table, count = relocations.buffer_info()
-        self._relocate(self.memory.writable(base), base, table, count // 3, page, self.symbol_table.address)
-
-    def enter_places(self, page: CodePage, unit: Unit) -> None:
-        """Make the instructions of a unit that has been placed known in its page, which does not have them yet."""
-        table, pcs, places = (a.buffer_info()[0] for a in (page.entries.table, unit.pcs, unit.places))
-        self._enter_places(table, pcs, places, len(unit.pcs), unit.start)
-        page.entries.count += len(unit.pcs)
-
-    def enter_published(self, page: CodePage, offsets: array[int]) -> None:
-        """Enter the code for many offsets of a page in the table that native code searches."""
-        first, entries = offsets.buffer_info()[0], page.entries.table.buffer_info()[0]
-        self._enter_published(self.entry_table.address, first, len(offsets), entries, page.base, self._tag(page))
-        page.published.update(offsets)
 
     def link(self, site: int, to: int) -> None:
         """Let the displacement at host address `site` lead to `to`."""
@@ -324,28 +307,25 @@ class Engine:
             self._awaited[place] = awaited.orders
             raise
 
-    def give_way(self, page: CodePage) -> None:
-        """In the middle of translating a page: if timers wait, let them have the lock. Raises Awaited, to begin again later, when the page has
-        gone meanwhile or the processor that needs it has an interrupt."""
+    def give_way(self) -> None:
+        """In the middle of translating, where what has been found out so far is kept. Raises Awaited when timers wait for the lock."""
         if self.urgent():
-            self.let_others()
-            if self.pages.get(page.key) is not page or (self.current is not None and self.current.state.attention):
-                raise Awaited([])
+            raise Awaited([])
 
     def let_others(self) -> None:
         """Give the lock away for a moment, in the middle of a long piece of work: a timer may be due."""
         self.lock.__exit__(None, None, None)
-        time.sleep(_MOMENT)
+        time.sleep(MOMENT)
         self.lock.__enter__()
 
     def publish(self, page: CodePage, offset: int) -> None:
         """Enter the code for an offset of a page in the table that native code searches."""
         page.published.add(offset)
-        pc, tag = page.base + offset, self._tag(page)
+        pc, tag = page.base + offset, self.tag(page)
         self._write_entry(self.entry_table.address + _slot(pc, tag), pc, tag, page.regions.get(offset) or page.entries[offset])
 
-
-    def _tag(self, page: CodePage) -> int:
+    def tag(self, page: CodePage) -> int:
+        """What tells entries of a page from others at its address, in the table that native code searches."""
         return 0 if self.space is None else page.key[0] | page.key[2]
 
     def _new_page(self, key: PageKey) -> CodePage | None:
@@ -355,7 +335,7 @@ class Engine:
                 data = self.user.fetch(key[1], PAGE)
             except (MemoryAccessError, ValueError):
                 return None
-            view = memoryview(data)
+            view = memoryview(bytearray(data))
         else:
             view = memoryview((ctypes.c_char * PAGE).from_address(host_page)).cast("B")
             self._protect(host_page)
@@ -428,7 +408,7 @@ class Engine:
 
     def _withdraw(self, page: CodePage) -> None:
         """Take a page's entries out of the table."""
-        tag = self._tag(page)
+        tag = self.tag(page)
         for offset in page.published:
             pc = page.base + offset
             at = _slot(pc, tag)

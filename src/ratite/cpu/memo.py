@@ -23,8 +23,9 @@ from typing import TYPE_CHECKING, Any
 
 from ratite.codegen import host_x86_64 as host
 from ratite.codegen import pseudo
+from ratite.codegen.choosing import BRANCHES, ENDS, FLOW_AT, FORKS, GOES_ON, RETURNS, UNITS_AT
 from ratite.codegen.joining import AWAY, CODE_AT, MISS, TO, late_value_at, record, relocation
-from ratite.codegen.runtime import RELOCATE_ABSOLUTE, RELOCATE_PAGE32, RELOCATE_PAGE64, RELOCATE_SYMBOL
+from ratite.codegen.placing import RELOCATE_ABSOLUTE, RELOCATE_PAGE32, RELOCATE_PAGE64, RELOCATE_SYMBOL
 from ratite.codegen.stencil import (
     ADDRESS32,
     ADDRESS64,
@@ -42,11 +43,13 @@ from ratite.codegen.stencil import (
     Form,
     FormInfo,
     Job,
+    Key,
     analyse,
     block_of,
     imm_class,
     of_either_sign,
 )
+from ratite.cpu.words import KnownWords
 from ratite.isa.dsl import Insn
 
 if TYPE_CHECKING:
@@ -56,8 +59,6 @@ if TYPE_CHECKING:
 
 Lates = tuple[tuple[int, int, int], ...]
 Entry = tuple[bytes, Lates, int, int | None, int, int]
-GOES_ON, ENDS, RETURNS, FORKS = range(4)
-
 #: What becomes of late places of stencils.
 _KINDS = {
     TAKEN: TO,
@@ -75,14 +76,16 @@ _PACK = {1: struct.Struct("b").pack_into, 4: struct.Struct("<i").pack_into, 8: s
 
 class _Draft:
     """Entries but for the values of immediates. holes: (immediate, offset, size, what to add). lates: as in an entry; distant: which of them count
-    from the target of the instruction, whose distance is immediate `target` (-1: there is none). branches: it is a direct jump to there."""
+    from the target of the instruction, whose distance is immediate `target` (-1: there is none). branches: it is a direct jump to there. key: that
+    of its stencil."""
 
-    __slots__ = ("_branches", "_code", "_distant", "_flow", "_holes", "_lates", "_length", "_only", "_record", "_target")
+    __slots__ = ("_branches", "_code", "_distant", "_flow", "_holes", "_lates", "_length", "_only", "_record", "_registers", "_target", "key")
 
     def __init__(
-        self, code: bytes, holes: Iterable[tuple[int, int, int, int]], lates: Lates, distant: Iterable[int], target: int, branches: bool, length: int,
-        flow: int,
+        self, key: Key, code: bytes, holes: Iterable[tuple[int, int, int, int]], lates: Lates, distant: Iterable[int], target: int, branches: bool,
+        length: int, flow: int,
     ) -> None:  # fmt: skip
+        self.key, self._registers = key, len(key.regs)
         self._code, self._lates, self._target, self._branches, self._length, self._flow = code, lates, target, branches, length, flow
         self._record = record(code, lates)
         self._holes = [(n, CODE_AT + offset, size, addend) for n, offset, size, addend in holes]
@@ -105,6 +108,25 @@ class _Draft:
         return entry
 
 
+    def described(self, general: Any, jump_cache: int) -> bytes:
+        """For native code: a `ratite.codegen.choosing.Draft`. general: what `Library.general` gives for it."""
+        code, holes, fields, others = general
+        text = bytearray(code)
+        for operand, offset, size, addend in holes:
+            if operand < 0:
+                _fill(text, offset, size, jump_cache + addend)
+        data = record(bytes(text), self._lates)
+        info = self._flow << FLOW_AT | self._length // 2 << UNITS_AT | (BRANCHES if self._branches else 0)
+        target = self._target + self._registers if self._target >= 0 else -1
+        left = [hole for hole in holes if hole[0] >= 0]
+        parts = [struct.pack("<7q", len(data), info, target, others, len(left), len(self._distant), len(fields))]
+        parts += [struct.pack("<4q", operand, CODE_AT + offset, size, addend) for operand, offset, size, addend in left]
+        parts += [struct.pack("<2q", at, value) for at, value in self._distant]
+        for which, high, bit, inverted, low, shift in fields:
+            parts.append(struct.pack("<BBHBBHB7x", which, bit < 0, CODE_AT + high, max(bit, 0), inverted, CODE_AT + low, shift))
+        return b"".join(parts) + data
+
+
 class _Recipe:
     """How entries of a form are built: how to find the numbers of its registers, their classes and offsets by number; how to find its immediates,
     and their kinds; what has been drafted by numbers and classes of immediates."""
@@ -112,6 +134,7 @@ class _Recipe:
     def __init__(self, form: Form, info: FormInfo, insn: Insn, classes: list[list[int]], offsets: list[list[int]]) -> None:
         self.form, self.info, self.insn = form, info, insn
         _, self.regs, self.imms = insn.getters
+        self.files = [r.file for r in insn.text.fmt.regs]
         self.classes, self.offsets = classes, offsets
         self.drafts: dict[tuple[int | str, ...], _Draft] = {}
         self.block: Block | None = None
@@ -133,12 +156,10 @@ class Missing(Exception):
 
 
 class Memo:
-    """Entries of one context, by 16-bit unit and by 32-bit word."""
+    """Entries of one context. words: those that have been made, for native code."""
 
     def __init__(self, engine: Engine, context: int) -> None:
         self.engine, self.context = engine, context
-        self.short: dict[int, Entry | None] = {}
-        self.long: dict[int, Entry] = {}
         layout = engine.arch.layout
         pins = {p: i for i, p in enumerate(layout.pinned)}
         self.classes: dict[str, list[int]] = {}
@@ -148,17 +169,20 @@ class Memo:
                 file = layout.file(slot.name)
                 self.classes[slot.name] = [ZERO if n == file.zero else pins.get((slot.name, n), MEMORY) for n in range(file.count)]
                 self.offsets[slot.name] = [slot.at(n) for n in range(file.count)]
+        self.words = KnownWords(engine, engine.joiner.records, self._files())
         self.jump_cache = JUMP_BASE + context * JUMP_SIZE
         self._goto: Entry | None = None
+        self._near: Entry | None = None
         self._recipes: dict[tuple[Insn, tuple[int, ...]], _Recipe] = {}
         self._handlers = {kind: engine.symbol_index(name) << 48 for kind, name in MISS_HANDLERS.items() if not engine.arch.user}
 
     def make(self, word: int, length: int) -> Entry:
         """The entry for an instruction seen for the first time; raises Missing when it has to be compiled before."""
-        insn = self.engine.arch.decoder.decode(word, length)
-        if insn is None:
-            return self._build(self.engine.arch.illegal, word, length)
-        return self._build(insn, word, length)
+        insn = self.engine.arch.decoder.decode(word, length) or self.engine.arch.illegal
+        entry = self._build(insn, word, length)
+        if not self.engine.choosing.find_word(self.words.address, word):
+            self.words.put(word, entry[5], entry[4], length // 2, entry[3])
+        return entry
 
     def goto(self) -> Entry:
         """Code that goes on at a guest address through the jump cache."""
@@ -168,8 +192,10 @@ class Memo:
 
     def near(self) -> Entry:
         """Code that goes on at a guest address which has code in this page."""
-        code, lates = host.jump(0, 5), ((TO, 1, 0),)
-        return code, lates, 0, None, ENDS, self.engine.joiner.records.put(record(code, lates))
+        if self._near is None:
+            code, lates = host.jump(0, 5), ((TO, 1, 0),)
+            self._near = code, lates, 0, None, ENDS, self.engine.joiner.records.put(record(code, lates))
+        return self._near
 
     def guard(self, page: int, expected: int) -> Entry:
         """Code that checks the second page of an instruction across two pages."""
@@ -215,6 +241,8 @@ class Memo:
             if recipe.info.interpreted:
                 return self.interpreted(length)
             draft = recipe.drafts[tuple(key)] = self._draft(recipe, key[: len(recipe.regs)], tuple(key[len(recipe.regs) : -1]), length)
+        if imms is None and insn is not self.engine.arch.illegal:
+            self.words.learn(insn, word, recipe.files, recipe.info.imms, lambda: self._describe(draft))
         return draft.entry(values, self.engine.joiner.records)
 
     def _draft(self, recipe: _Recipe, numbers: Sequence[Any], kinds: tuple[Any, ...], length: int) -> _Draft:
@@ -238,6 +266,7 @@ class Memo:
         comes_back = (info.resumes if info.links < 0 else regs[info.links] != ZERO) and recipe.insn is not self.engine.arch.illegal
         target = next((n for n, k in enumerate(info.imms) if k in ("branch", "pcrel")), -1)
         return _Draft(
+            Key(form, regs, kinds),
             code=bytes(data),
             holes=left,
             lates=tuple([(_KINDS[kind], offset, self._late(kind, addend, base, length)) for kind, offset, addend, base in lates]),
@@ -247,6 +276,19 @@ class Memo:
             length=length,
             flow=(RETURNS if comes_back else ENDS) if info.ends else FORKS if info.forks else GOES_ON,
         )
+
+    def _describe(self, draft: _Draft) -> bytes | None:
+        """A draft for native code, which serves for other registers too; None where there is none."""
+        general = self.engine.library.general(draft.key)
+        return None if general is None else draft.described(general, self.jump_cache)
+
+    def _files(self) -> dict[str, bytes]:
+        """The register files as in a `ratite.codegen.choosing.Group`."""
+        tables = {}
+        for name, classes in self.classes.items():
+            numbers = [host.PIN_REGISTERS[cls] if cls >= 0 else 0 for cls in classes]
+            tables[name] = b"".join(struct.pack("<hHi", *row) for row in zip(classes, numbers, self.offsets[name], strict=True))
+        return tables
 
     def _late(self, kind: int, addend: int, base: Any, length: int) -> int:
         """The value of a late place, but for the distance of a target."""

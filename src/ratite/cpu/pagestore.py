@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ratite.codegen.library import prune
-from ratite.codegen.runtime import RELOCATE_ABSOLUTE, RELOCATE_MISS, RELOCATE_SYMBOL
+from ratite.codegen.placing import RELOCATE_ABSOLUTE, RELOCATE_MISS, RELOCATE_SYMBOL
 from ratite.cpu.codepage import CodePage, Unit
 from ratite.cpu.placing import goto_image
 
@@ -124,9 +124,7 @@ class PageStore:
         unit.relocations.frombytes(relocations)
         if constants:
             _renumber(unit.relocations, {_CONSTANT + n: engine.symbol_index(c) for n, c in enumerate(constants)})
-        engine.relocate(base, unit.relocations, page.base)
-        engine.enter_places(page, unit)
-        engine.enter_published(page, array("H", published))
+        engine.placer.restore(page, unit, array("H", published))
         unit.links, unit.second = list(pending), second
         for place, target in pending:
             page.pending.setdefault(target, []).append(base + place)

@@ -1,106 +1,80 @@
-"""Placing machine code: joining entries to a unit, and filling in what depends on where it lies.
-
-A unit is first made as if it lay at address 0. What depends on its address, on its page's or on those of native helpers is in a table of
-relocations, which native code applies; so a unit can be kept on disk and placed again. A relocation is three 64-bit numbers {place, kind, value}:
-
-    SYMBOL      displacement (32 bits) to symbol `value >> 32`, plus the lower half of value
-    ABSOLUTE    address (32 bits) of symbol `value >> 32`, plus the lower half of value
-    PAGE64      guest address `value` bytes from the start of the page
-    PAGE32      the same in 32 bits
-    MISS        a whole stub of a memory access: symbol `value >> 48`, offset of its instruction in the page `value >> 32 & 0xffff`, place of its
-                code in the lower half
-"""
+"""Placing machine code: from chosen instructions to a unit in code memory, natively (`ratite.codegen.placing`)."""
 
 from __future__ import annotations
 
-import struct
+import ctypes
 from array import array
 from typing import TYPE_CHECKING
 
-from ratite.codegen.joining import AWAY, NOT_AN_ENTRY, RELATIVE
-from ratite.cpu.codepage import PAGE, CodePage, Unit
+from ratite.codegen.joining import RELATIVE
+from ratite.codegen.placing import Site
+from ratite.cpu.codepage import CodePage, Unit
+from ratite.cpu.hostmem import HostBuffer
+from ratite.cpu.joiner import PIECES
 
 if TYPE_CHECKING:
     from ratite.cpu.engine import Engine
-    from ratite.cpu.memo import Entry, Memo
-
-_pack32 = struct.Struct("<i").pack_into
-
-#: What an element of a plan is; only others than instructions are noted. Entries are instructions and COUNTs, which count what follows
-#: them: those are INSIDE.
-INSTRUCTION, BEHIND_GUARD, GOTO, COUNT, INSIDE = range(5)
+    from ratite.cpu.memo import Memo
+    from ratite.cpu.walker import Walker
 
 
-class Plan:
-    """What to place: entries in order, the guest offsets which they stand for, and which of them are not entries of the page. portable, second:
-    see `Unit`."""
+class Placer:
+    """Puts units into the code memory of an engine, and makes them known."""
 
-    def __init__(self) -> None:
-        self.entries: list[Entry] = []
-        self.offsets: list[int] = []
-        self.others: dict[int, int] = {}
-        self.portable = True
-        self.second: int | None = None
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._table = HostBuffer(Site.BYTES)
+        self._site = self._table.view.cast("Q")
+        self._pcs, self._places = HostBuffer(2 * PIECES), HostBuffer(4 * PIECES)
+        mask = (1 << engine.arch.word) - 1
+        for at, value in (
+            (Site.SYMBOLS, engine.symbol_table.address), (Site.GUEST, mask), (Site.TABLE, engine.entry_table.address),
+            (Site.PCS, self._pcs.address), (Site.PLACES, self._places.address),
+        ):  # fmt: skip
+            self._site[at >> 3] = value
+        pointer, number = ctypes.c_void_p, ctypes.c_uint64
+        self._place = engine.function("place", number, pointer, pointer)
+        self._relocate = engine.function("relocate", None, pointer, pointer, number)
+        self._enter_places = engine.function("enter_places", None, pointer, pointer, pointer, number)
+        self._enter_published = engine.function("enter_published", None, pointer, pointer, number)
 
-    def add(self, entry: Entry, at: int, kind: int) -> None:
-        """Append an element."""
-        if kind != INSTRUCTION:
-            self.others[len(self.entries)] = kind
-        self.entries.append(entry)
-        self.offsets.append(at)
+    def _aim(self, page: CodePage, base: int) -> None:
+        """Whatever is placed next belongs to a page and lies at `base`."""
+        site = self._site
+        site[Site.PAGE >> 3], site[Site.PAGE_ENTRIES >> 3] = page.base, page.entries.address
+        site[Site.TAG >> 3], site[Site.AT >> 3], site[Site.TO >> 3] = self._engine.tag(page), base, self._engine.memory.writable(base)
 
-
-class Image:
-    """A unit being made. `code`: the straight line; behind it comes what is rarely run: stubs of accesses and of jumps out of the unit."""
-
-    def __init__(self, engine: Engine, page: CodePage, memo: Memo, plan: Plan) -> None:
-        self.page, self.memo, self.plan = page, memo, plan
-        offsets = array("I", plan.offsets)
-        for n, kind in plan.others.items():
-            if kind != COUNT:
-                offsets[n] |= NOT_AN_ENTRY
-        line = engine.joiner.join(array("Q", [e[5] for e in plan.entries]), offsets)
-        self.code, self.starts, self.relocations = line.code, line.starts, line.relocations
-        self.links: list[tuple[int, int]] = []
-        self.pending: list[tuple[int, int]] = []
-        self._gotos: dict[int, int] = {}
-        for kind, place, target in line.exits:
-            known = self._goto(target) if kind == AWAY else self._branch(place, target)
-            if known is not None:
-                _pack32(self.code, place, known - place - 4)
-
-    def _branch(self, place: int, target: int) -> int | None:
-        """Where the displacement at `place` leads, which wants to go to guest offset `target`; None where that will be known when the unit has its
-        place."""
-        if target in self.page.entries:
-            self.links.append((place, target))
-            return None
-        if 0 <= target < PAGE:
-            self.pending.append((place, target))
-        return self._goto(target)
-
-    def _goto(self, target: int) -> int:
-        """A stub that goes on at `target`, an offset from the start of the page."""
-        known = self._gotos.get(target)
-        if known is None:
-            known = self._gotos[target] = len(self.code)
-            code, relocations = goto_image(self.memo, known, target)
-            self.code += code
-            self.relocations.extend(relocations)
-        return known
-
-    def unit(self, start: int) -> Unit:
-        """The unit of this image at an address."""
-        unit = Unit(self.page, start, len(self.code), self.starts[-1])
-        plan = self.plan
-        unit.pcs, unit.places = array("H", plan.offsets), self.starts[:-1]
-        for n in sorted(plan.others, reverse=True):
-            if plan.others[n] in (GOTO, COUNT):
-                del unit.pcs[n], unit.places[n]
-        unit.relocations = self.relocations
-        unit.links = self.links + self.pending
-        unit.portable, unit.second = plan.portable, plan.second
+    def place(self, page: CodePage, walker: Walker, memo: Memo) -> Unit:
+        """Join what a walker has chosen, put it into memory and make it known; MemoryError when it does not fit."""
+        engine, site = self._engine, self._site
+        joiner = engine.joiner
+        joiner.join(walker.count, walker.records.address, walker.offsets.address, page.entries.address, memo.goto()[5])
+        base = engine.memory.take(joiner.size)
+        self._aim(page, base)
+        site[Site.RETURNED >> 3], site[Site.RETURN_OFFSETS >> 3] = walker.returned, walker.return_offsets.address
+        page.entries.count += self._place(self._table.address, joiner.address)
+        unit = Unit(page, base, joiner.size, joiner.straight)
+        listed = site[Site.LISTED >> 3]
+        unit.pcs.frombytes(self._pcs.view[: 2 * listed])
+        unit.places.frombytes(self._places.view[: 4 * listed])
+        unit.relocations.frombytes(joiner.relocations)
+        unit.links = joiner.pending
+        for place, target in unit.links:
+            page.pending.setdefault(target, []).append(base + place)
+        unit.links += joiner.links
         return unit
+
+    def restore(self, page: CodePage, unit: Unit, published: array[int]) -> None:
+        """Make a unit known whose code is in memory: its relocations, its instructions, and which of them native code is to find."""
+        self._aim(page, unit.start)
+        table, count = unit.relocations.buffer_info()
+        self._relocate(self._table.address, table, count // 3)
+        pcs, count = unit.pcs.buffer_info()
+        self._enter_places(self._table.address, pcs, unit.places.buffer_info()[0], count)
+        page.entries.count += count
+        offsets, count = published.buffer_info()
+        self._enter_published(self._table.address, offsets, count)
+        page.published.update(published)
 
 
 def goto_image(memo: Memo, place: int, target: int) -> tuple[bytes, list[int]]:

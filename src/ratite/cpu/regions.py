@@ -21,11 +21,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from ratite import log
 from ratite.bits import mask
 from ratite.codegen import host_x86_64 as host
+from ratite.codegen.choosing import ENDS, RETURNS
 from ratite.codegen.elfobj import Object
 from ratite.codegen.regions import Piece, Region, Surroundings, compile_region, is_opaque
 from ratite.codegen.stencil import TAKEN, block_of
 from ratite.cpu.codepage import PAGE, CodePage, PageKey, RegionUnit
-from ratite.cpu.memo import ENDS, RETURNS, Entry, Missing
+from ratite.cpu.memo import Entry, Missing
 from ratite.cpu.threads import quiet_thread
 
 if TYPE_CHECKING:
@@ -196,11 +197,11 @@ class _Explorer:
         memo, word = engine.translator.memos[self._context], page.data[i]
         try:
             if engine.arch.long[word] == 1:
-                return _Part(page, memo.short.get(word) or memo.make(word, 2), word, stencil)
+                return _Part(page, memo.make(word, 2), word, stencil)
             if i + 1 >= page.limit:
                 return None
             word |= page.data[i + 1] << 16
-            return _Part(page, memo.long.get(word) or memo.make(word, 4), word, stencil)
+            return _Part(page, memo.make(word, 4), word, stencil)
         except Missing:
             return None
 

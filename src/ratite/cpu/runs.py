@@ -9,11 +9,16 @@ from __future__ import annotations
 from array import array
 from typing import TYPE_CHECKING
 
-from ratite.cpu.memo import GOES_ON
-from ratite.cpu.placing import BEHIND_GUARD, COUNT, GOTO, INSIDE, INSTRUCTION, Plan
+from ratite.codegen.choosing import BRANCHES, FLOW_AT, GOES_ON
+from ratite.codegen.joining import OFFSET
+from ratite.cpu.walker import COUNT, INSIDE, NEITHER
 
 if TYPE_CHECKING:
     from ratite.cpu.memo import Memo
+    from ratite.cpu.walker import Walker
+
+#: Record, guest offset with flags, info, distance of the branch: see `Walker`.
+Piece = tuple[int, int, int, int]
 
 
 class Runs:
@@ -41,39 +46,39 @@ class Runs:
         self._runs.clear()
 
 
-def count_runs(plan: Plan, memo: Memo, runs: Runs) -> Plan:
-    """The plan with a COUNT at the start of every run. Raises Missing, having kept nothing."""
-    result = Plan()
-    result.portable, result.second = plan.portable, plan.second
-    cut = _cut(plan)
+def count_runs(walker: Walker, memo: Memo, runs: Runs) -> None:
+    """Put a count before every run of what a walker has chosen. Raises Missing, having changed nothing."""
+    pieces = walker.pieces()
+    cut = _cut(pieces)
     first = runs.next_number()
-    counts = [memo.count(len(offsets), first + n) for n, offsets in enumerate(cut.values())]
-    starts = dict(zip(cut, counts, strict=True))
-    for n, (entry, at) in enumerate(zip(plan.entries, plan.offsets, strict=True)):
-        kind = plan.others.get(n, INSTRUCTION)
-        if n in starts:
-            result.add(starts[n], at, COUNT)
-        result.add(entry, at, INSIDE if kind == INSTRUCTION else kind)
+    counts = {n: memo.count(len(offsets), first + number) for number, (n, offsets) in enumerate(cut.items())}
+    result: list[Piece] = []
+    for n, (record, flagged, info, branch) in enumerate(pieces):
+        at = flagged & OFFSET
+        if n in counts:
+            result.append((counts[n][5], at | COUNT, 0, 0))
+        result.append((record, at | INSIDE if flagged == at else flagged, info, branch))
+    walker.put(result)
     for offsets in cut.values():
         runs.add(offsets)
-    return result
 
 
-def _cut(plan: Plan) -> dict[int, array[int]]:
-    """The runs of a plan: index of the element with which each begins, and the offsets of its instructions."""
-    leaders = {at + e[3] for e, at in zip(plan.entries, plan.offsets, strict=True) if e[3] is not None}
-    leaders |= {plan.offsets[n] for n, kind in plan.others.items() if kind == GOTO}
+def _cut(pieces: list[Piece]) -> dict[int, array[int]]:
+    """The runs of these pieces: index of the one with which each begins, and the offsets of its instructions."""
+    leaders = {(at & OFFSET) + branch for _, at, info, branch in pieces if info & BRANCHES}
+    leaders |= {at & OFFSET for _, at, info, _ in pieces if not info}
     runs: dict[int, array[int]] = {}
     fresh = True
-    for n, (entry, at) in enumerate(zip(plan.entries, plan.offsets, strict=True)):
-        kind = plan.others.get(n, INSTRUCTION)
-        if kind == GOTO:
+    for n, (_, at, info, _) in enumerate(pieces):
+        flow = info >> FLOW_AT & 15
+        if not info:  # code that goes on elsewhere
             fresh = True
-        elif kind == BEHIND_GUARD:  # the same instruction as its guard
-            fresh = entry[4] != GOES_ON
+        elif at & NEITHER:  # the same instruction as its guard, which is before it
+            fresh = flow != GOES_ON
         else:
             if fresh or at in leaders:
                 current = runs[n] = array("H")
             current.append(at)
-            fresh = entry[4] != GOES_ON and plan.others.get(n + 1) != BEHIND_GUARD
+            guards = n + 1 < len(pieces) and pieces[n + 1][1] & NEITHER and pieces[n + 1][2]
+            fresh = flow != GOES_ON and not guards
     return runs

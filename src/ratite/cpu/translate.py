@@ -10,11 +10,13 @@ from bisect import bisect_right
 from typing import TYPE_CHECKING
 
 from ratite import log
+from ratite.codegen.choosing import BEYOND, DONE, FULL
+from ratite.codegen.joining import OFFSET
 from ratite.cpu.codepage import PAGE, CodePage, Unit
 from ratite.cpu.compiling import Awaited
-from ratite.cpu.memo import ENDS, GOES_ON, RETURNS, Entry, Memo, Missing
-from ratite.cpu.placing import BEHIND_GUARD, COUNT, GOTO, INSIDE, INSTRUCTION, Image, Plan
+from ratite.cpu.memo import Memo, Missing
 from ratite.cpu.runs import Runs, count_runs
+from ratite.cpu.walker import INSIDE, INSTRUCTION, NEITHER, Walker
 from ratite.errors import HostError
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ class Translator:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.memos = [Memo(engine, n) for n in range(engine.arch.contexts)]
+        self.walker = Walker(engine)
         self.units: list[Unit] = []
         self._starts: list[int] = []
         self.placed = 0  # units, those of earlier runs included
@@ -64,18 +67,14 @@ class Translator:
         """Translate from `offset` of the page onward; the host address of its code."""
         memo = self.memos[page.key[2]]
         while True:
-            plan, missing = Plan(), list[Missing]()
-            try:
-                memo.goto()  # branches out of the page will need it
-            except Missing as m:
-                missing.append(m)
-            self._choose(page, offset, memo, plan, missing)
+            missing: list[Missing] = []
+            self._choose(page, offset, memo, missing)
             if self.engine.counting and not missing:
-                plan = self._count(plan, memo, missing)
+                self._count(memo, missing)
             if not missing:
                 break
             self._compile(missing)
-        return self._place(page, offset, memo, plan)
+        return self._place(page, offset, memo)
 
     def _compile(self, missing: list[Missing]) -> None:
         """Have forms compiled. Raises Awaited when another thread does it."""
@@ -85,136 +84,92 @@ class Translator:
             raise Awaited(self.engine.compiler.order(jobs.values()))
         self.engine.library.compile(list(jobs.values()))
 
-    def _count(self, plan: Plan, memo: Memo, missing: list[Missing]) -> Plan:
+    def _count(self, memo: Memo, missing: list[Missing]) -> None:
         """Have the code count its instructions."""
         try:
-            return count_runs(plan, memo, self.runs)
+            count_runs(self.walker, memo, self.runs)
         except Missing as m:
             missing.append(m)
-            return plan
 
-    def _choose(self, page: CodePage, offset: int, memo: Memo, plan: Plan, missing: list[Missing]) -> None:
-        """Follow the code from `offset` and the loops in it. Branches forward out of the straight line wait until they are taken."""
-        have, seen, targets = page.entries.table, set[int](), [offset]
-        short, long, data, limit = memo.short, memo.long, page.data, page.limit
-        add_entry, add_offset = plan.entries.append, plan.offsets.append
-        while targets:
-            at = targets.pop()
-            if at in seen or have[at >> 1]:
-                continue
-            while True:
-                i = at >> 1
-                if i >= limit or at in seen or have[i]:
-                    self._go_on(at, memo, plan, missing)
-                    break
-                unit = data[i]
-                entry = short.get(unit) or (long.get(unit | data[i + 1] << 16) if i + 1 < limit else None)
-                if entry is None:
-                    self.engine.give_way(page)
-                    entry = self._first_sight(memo, data, i, limit, missing)
-                seen.add(at)
-                if entry is None:
-                    self._straddle(page, at, memo, plan, missing)
-                    break
-                add_entry(entry)
-                add_offset(at)
-                branch = entry[3]
-                if branch is not None and branch < 0 and 0 <= at + branch < PAGE:
-                    targets.append(at + branch)
-                if entry[4] == ENDS:
-                    break
-                at += entry[2]
-
-    def _first_sight(self, memo: Memo, data: memoryview, i: int, limit: int, missing: list[Missing]) -> Entry | None:
-        """The entry of an instruction word that has not been seen before; None when it reaches into the next page."""
-        unit = data[i]
-        size = self.engine.arch.long[unit]
+    def _choose(self, page: CodePage, offset: int, memo: Memo, missing: list[Missing]) -> None:
+        """Choose code for `offset` and what follows; what has to be compiled before is `missing`."""
+        walker = self.walker
         try:
-            if size == 1:
-                entry = memo.short[unit] = memo.make(unit, 2)
-                return entry
-            if i + 1 >= limit:
-                return None
-            word = unit | data[i + 1] << 16
-            entry = memo.long[word] = memo.make(word, 4)
-            return entry
+            walker.begin(page, offset, memo)  # branches out of the page will need code that goes on elsewhere
         except Missing as m:
             missing.append(m)
-            return b"", (), 2 * size, None, GOES_ON, 0
+            return
+        while (status := walker.go_on()) != DONE:
+            if status == FULL:
+                memo.words.make_room()
+            elif status == BEYOND:
+                self._straddle(page, memo, missing)
+            else:
+                self._first_sight(page, memo, missing)
+                self.engine.give_way()
 
-    def _go_on(self, at: int, memo: Memo, plan: Plan, missing: list[Missing]) -> None:
-        """A jump to code that exists or lies in another page."""
-        if not missing:
-            plan.add(memo.goto() if at >= PAGE else memo.near(), at, GOTO)
+    def _first_sight(self, page: CodePage, memo: Memo, missing: list[Missing]) -> None:
+        """Find out what to do for an instruction word that has not been seen before."""
+        at = self.walker.at
+        word, length = page.word(at, self.engine.arch.long)
+        try:
+            memo.make(word, length)
+        except Missing as m:
+            missing.append(m)
+            self.walker.skip(at + length)
 
-    def _straddle(self, page: CodePage, at: int, memo: Memo, plan: Plan, missing: list[Missing]) -> None:
+    def _straddle(self, page: CodePage, memo: Memo, missing: list[Missing]) -> None:
         """An instruction whose second half lies in the next page: checked at run time that it still does."""
-        unit = page.data[at >> 1]
+        walker, at = self.walker, self.walker.at
+        walker.skip(-1)
         found = self.engine.next_page(page)
+        unit = page.data[at >> 1]
         try:
             if found is None:  # the reference evaluator finds out what is wrong, each time
-                plan.portable = False
-                plan.add(memo.interpreted(2 * self.engine.arch.long[unit]), at, INSTRUCTION)
+                walker.portable = False
+                walker.add(memo.interpreted(2 * self.engine.arch.long[unit]), at, INSTRUCTION)
                 return
-            second, expected = found
-            word = unit | second << 16
-            entry = memo.long.get(word) or memo.make(word, 4)
-            memo.long[word] = entry
-            plan.second = second
+            walker.second, expected = found
+            entry = memo.make(unit | walker.second << 16, 4)
             if expected:
-                plan.portable = False
-                plan.add(memo.guard(page.base + PAGE, expected), at, INSTRUCTION)
-                plan.add(entry, at, BEHIND_GUARD)
+                walker.portable = False
+                walker.add(memo.guard(page.base + PAGE, expected), at, INSTRUCTION)
+                walker.add(entry, at, NEITHER)
             else:
-                plan.add(entry, at, INSTRUCTION)
-            plan.add(memo.goto(), at + entry[2], GOTO)
+                walker.add(entry, at, INSTRUCTION)
+            walker.goto(memo.goto(), at + entry[2])
         except Missing as m:
             missing.append(m)
 
     # --- placing the code ---------------------------------------------------------------------------------------------------------
-    def _place(self, page: CodePage, offset: int, memo: Memo, plan: Plan) -> int:
+    def _place(self, page: CodePage, offset: int, memo: Memo) -> int:
         """Put the chosen code into memory and enter it in its page."""
-        engine = self.engine
-        image = Image(engine, page, memo, plan)
+        engine, walker = self.engine, self.walker
         try:
-            base = engine.memory.put(image.code)
+            unit = engine.placer.place(page, walker, memo)
         except MemoryError:
             if engine.memory.used == engine.memory.floor:
                 raise HostError(f"{engine.memory.size >> 10} KiB of code memory are too few for one page of guest code") from None
             engine.flush_code()
             return engine.retranslate(page, offset)
-        unit = image.unit(base)
-        engine.relocate(base, unit.relocations, page.base)
-        for place, target in image.links:
-            engine.link(base + place, page.entries[target])
-        for place, target in image.pending:
-            page.pending.setdefault(target, []).append(base + place)
-        if engine.counting or BEHIND_GUARD in plan.others.values():
-            self._enter(page, plan, image, base)
-        else:
-            engine.enter_places(page, unit)
+        unit.portable, unit.second = walker.portable, walker.second
+        if engine.counting:
+            page.inside.update(at & OFFSET for _, at, _, _ in walker.pieces() if at & NEITHER == INSIDE)
         if page.pending:
-            self._link(page, {at for at in unit.pcs if at in page.entries})
-        for at in [at + e[2] for at, e in zip(plan.offsets, plan.entries, strict=True) if e[4] == RETURNS]:
-            if at in page.entries:  # a return will come here, through the table
-                engine.publish(page, at)
+            self._link(page)
+        for at in walker.returns():  # native code finds them now
+            if at in page.entries:
+                page.published.add(at)
+                if at in page.regions:
+                    engine.publish(page, at)
         self.register(unit)
         self.instructions += len(unit.pcs)
         if log.enabled("in_asm") or log.enabled("out_asm") or log.enabled("op"):
-            engine.log_unit(page, list(unit.pcs), list(unit.places), base, bytes(image.code[: unit.straight]))
+            engine.log_unit(page, list(unit.pcs), list(unit.places), unit.start, engine.memory.read(unit.start, unit.straight))
         return page.entries[offset]
 
-    def _enter(self, page: CodePage, plan: Plan, image: Image, base: int) -> None:
-        """Make a unit known in its page that has more than instructions: the entry of two that belong together is the first."""
-        for n, at in enumerate(plan.offsets):
-            kind = plan.others.get(n, INSTRUCTION)
-            if kind in (INSTRUCTION, COUNT):
-                page.entries[at] = base + image.starts[n]
-            elif kind == INSIDE:
-                page.inside.add(at)
-
-    def _link(self, page: CodePage, local: set[int]) -> None:
+    def _link(self, page: CodePage) -> None:
         """Let earlier branches to what has just been placed go there directly."""
-        for at in page.pending.keys() & local:
+        for at in [at for at in page.pending if at in page.entries]:
             for site in page.pending.pop(at):
                 self.engine.link(site, page.entries[at])

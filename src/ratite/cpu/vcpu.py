@@ -18,7 +18,7 @@ from ratite.codegen.runtime import JUMP_PAGES, state_size, tlb_base
 from ratite.codegen.stencil import JUMP_BASE, JUMP_ENTRIES, JUMP_SIZE, TLB_ENTRIES, TLB_SIZE, Form, block_of
 from ratite.cpu.codepage import PAGE
 from ratite.cpu.compiling import Awaited, Order
-from ratite.cpu.engine import Engine
+from ratite.cpu.engine import MOMENT, Engine
 from ratite.cpu.hostmem import HostBuffer
 from ratite.errors import HostError, MemoryAccessError
 from ratite.isa.arch import Exit
@@ -459,7 +459,10 @@ class Vcpu:
             return self._fetch_failed(pc)
 
     def _await(self, orders: list[Order]) -> None:
-        """Wait until something has been compiled, or there is something else to do: an interrupt, which native code takes first."""
+        """Wait until something has been compiled, or there is something else to do: an interrupt, which native code takes first. No orders: until
+        others have had the lock."""
+        if not orders:
+            time.sleep(MOMENT)
         for order in orders:
             while not order.done.wait(_GLANCE):
                 if self.state.attention or self.state.host_attention:
