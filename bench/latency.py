@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 import statistics
 import sys
+from pathlib import Path
 
 import guests
 import measure
@@ -29,6 +30,17 @@ sleep 1
 """
 
 
+def make_initrd(seconds: int) -> Path:
+    """A guest that measures, beside all benchmark programs."""
+    folder = measure.build_programs()
+    extra = {f"bin/{name}": (folder / name).read_bytes() for name in measure.PROGRAMS}
+    extra |= {"bin/latency": measure.compile_inside("latency")}
+    extra["bin/bench"] = SCRIPT.format(programs=" ".join(measure.PROGRAMS), seconds=seconds).encode()
+    path = measure.BUILD / "latency-initrd.gz"
+    path.write_bytes(guest.initrd(guests.files().busybox.read_bytes(), extra))
+    return path
+
+
 def microseconds(command: list[str], seconds: int) -> dict[str, float]:
     """Boot, measure, and return what the guest found."""
     with Console(command) as console:
@@ -43,12 +55,7 @@ def main() -> None:
     arguments = measure.options(
         "Interrupt latency in a machine.", "ratite-system-riscv64", "qemu-system-riscv64", 3, seconds=(20, "seconds to measure")
     )
-    folder = measure.build_programs()
-    extra = {f"bin/{name}": (folder / name).read_bytes() for name in measure.PROGRAMS}
-    extra |= {"bin/latency": measure.compile_inside("latency")}
-    extra["bin/bench"] = SCRIPT.format(programs=" ".join(measure.PROGRAMS), seconds=arguments.seconds).encode()
-    initrd = measure.BUILD / "latency-initrd.gz"
-    initrd.write_bytes(guest.initrd(guests.files().busybox.read_bytes(), extra))
+    initrd = make_initrd(arguments.seconds)
     variants = measure.chosen(VARIANTS, arguments.only)
     commands = {name: guests.command(arguments.ours, initrd, "run=/bin/bench") + VARIANTS[name] for name in variants}
     commands["peer"] = guests.command(arguments.peer, initrd, "run=/bin/bench")

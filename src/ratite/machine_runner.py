@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
 import sys
@@ -19,6 +18,7 @@ from ratite.chardev.loop import IoLoop
 from ratite.chardev.manager import Chardevs
 from ratite.cli.machine_options import SystemConfig
 from ratite.cpu.engine import Engine, Tuning
+from ratite.cpu.garbage import short_pauses, sweep
 from ratite.cpu.icount import CountedTurns, InstructionCount
 from ratite.cpu.scheduler import Parallel, Processor, Scheduler, Turns
 from ratite.hw.model import CountedClock, RealClock
@@ -91,8 +91,12 @@ class Emulation:
             c = self.config
             tuning = Tuning(region=c.region, cache=c.disk_cache, perf=c.perf_map, counting=c.icount is not None)
             self.engine = Engine(self.family.make_arch(machine), machine.memory, lock=self.lock, tuning=tuning)
+            self.engine.urgent = self._timers_wait
             self._observe(self.engine)
         return self.family.make_processor(self.engine, number, self.clock, self.lock)
+
+    def _timers_wait(self) -> bool:
+        return isinstance(self.clock, RealClock) and self.clock.waits
 
     def _observe(self, engine: Engine) -> None:
         """Have names or samples of what the engine does written, where they are asked for."""
@@ -203,6 +207,7 @@ class Emulation:
             return
         self.machine.reset()
         self._power_on()
+        sweep()
 
     def close(self) -> None:
         """Give everything back, the terminal's mode first."""
@@ -214,7 +219,7 @@ class Emulation:
                 from ratite.cpu import statistics
 
                 log.write("stats", statistics.listing(statistics.read(self.engine)))
-            self.engine.save()
+            self.engine.close()
 
 
 def _say(text: str) -> None:
@@ -254,9 +259,8 @@ def run(config: SystemConfig) -> int:
     emulation = Emulation(config)
     if tree := emulation.machine.options.dumpdtb:
         _say(f"The device tree is in {tree}; the machine does not start.")
-    gc.freeze()  # the machine stays; and what translation makes lasts and has no cycles, so it is looked through seldom
-    gc.set_threshold(100_000, 20, 20)
     try:
-        return emulation.run()
+        with short_pauses():
+            return emulation.run()
     finally:
         emulation.close()

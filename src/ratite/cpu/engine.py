@@ -6,6 +6,7 @@ import ctypes
 import os
 import struct
 import threading
+import time
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -21,6 +22,7 @@ from ratite.codegen.library import Library
 from ratite.codegen.lower import RESERVATIONS
 from ratite.codegen.placing import ENTRY_BITS
 from ratite.cpu.codepage import PAGE, CodePage, PageKey
+from ratite.cpu.compiling import Awaited, Compiler, Order
 from ratite.cpu.exclusive import Exclusive
 from ratite.cpu.hostmem import HostBuffer
 from ratite.cpu.joiner import Joiner
@@ -29,7 +31,7 @@ from ratite.cpu.placing import Placer
 from ratite.cpu.regions import Regions
 from ratite.cpu.translate import Translator
 from ratite.cpu.walker import Choosing
-from ratite.errors import DefinitionError, MemoryAccessError
+from ratite.errors import DefinitionError, HostError, MemoryAccessError
 from ratite.isa.arch import Arch
 
 if TYPE_CHECKING:
@@ -47,6 +49,9 @@ _RAM_ROWS = 63
 
 #: Stores beside code after which a page counts as data.
 _WRITES_BESIDE_CODE = 8
+
+#: Seconds in which a thread that waits for a lock takes it.
+MOMENT = 0.0001
 
 #: No instruction has more bytes.
 _LONGEST = 16
@@ -107,13 +112,14 @@ class Engine:
         lock: AbstractContextManager[Any] | None = None, tuning: Tuning | None = None,
     ) -> None:  # fmt: skip
         self.arch, self.space, self.user = arch, space, user
+        self.closed = False
         self.lock: AbstractContextManager[Any] = lock or threading.RLock()
         self.vcpus: list[Vcpu] = []
         self.exclusive = Exclusive(self.lock, self.vcpus)
         tuning = tuning or Tuning()
         self.counting = tuning.counting
         self.library = Library(arch, persistent=tuning.cache)
-        self.memory = CodeMemory(code_size, single=user is not None or tuning.perf)
+        self.memory = CodeMemory(code_size, single=tuning.perf)
         self.symbols = self._load_runtime()
         self._numbers: dict[str | bytes, int] = {}
         self._data: dict[int, bytes] = {}
@@ -131,6 +137,8 @@ class Engine:
         self.joiner = Joiner(self.function("join", ctypes.c_uint64, ctypes.c_void_p))
         self.choosing = Choosing(self)
         self.translator = Translator(self)
+        self.compiler = Compiler(self.library) if space is not None and not tuning.counting else None
+        self._awaited: dict[tuple[PageKey, int], list[Order]] = {}
         self.placer = Placer(self)
         self._write_entry = self.function("write_entry", None, ctypes.c_void_p, *[ctypes.c_uint64] * 3)
         self.store = PageStore(self, persistent=tuning.cache and not tuning.counting)
@@ -141,6 +149,7 @@ class Engine:
         self._rows: list[tuple[int, int, int, memoryview]] = []  # host start, host end, pages' flags
         self._writes: dict[int, int] = {}  # stores beside code, by host page
         self.accesses: dict[int, tuple[Move | None, int]] = {}  # what accesses devices, by the record in its code; and its length
+        self.urgent: Callable[[], bool] = lambda: False  # whether somebody waits for the lock who should not wait long; for whoever knows to replace
         self.invalidations = 0
         self.code_flushes = 0
         self.translation_ns = 0  # nanoseconds in which Python looked for, restored or made translations
@@ -196,6 +205,8 @@ class Engine:
 
     def function(self, name: str, result: type | None, *params: type) -> Callable[..., int]:
         """A native function as a Python callable."""
+        if self.closed:
+            raise HostError("this engine has been closed")
         return ctypes.CFUNCTYPE(result, *params)(self.symbols[name])
 
     def helper_ranges(self) -> list[tuple[int, int, str]]:
@@ -266,7 +277,8 @@ class Engine:
 
     # --- translated pages -----------------------------------------------------------------------------------------------------------
     def entry(self, vcpu: Vcpu, pc: int) -> bool:
-        """Make sure that native code finds an entry for `pc`; False when it can not be fetched."""
+        """Make sure that native code finds an entry for `pc`; False when it can not be fetched. Raises Awaited when that has to be tried again
+        after something has been compiled."""
         with self.lock:
             self.current = vcpu
             key = vcpu.page_key(pc)
@@ -277,12 +289,34 @@ class Engine:
                 return False
             offset = pc & (PAGE - 1)
             if offset not in page.entries:
-                self.translator.translate(page, offset)
+                self._translate(page, offset)
                 page = self.pages[key]  # another one, if code memory was full
             self.publish(page, offset)
             if self.regions is not None and self.regions.always:
                 self.regions.compile_now(key, offset)
             return True
+
+    def _translate(self, page: CodePage, offset: int) -> None:
+        place = page.key, offset
+        orders = [order for order in self._awaited.pop(place, ()) if not order.done.is_set()]
+        try:
+            if orders:
+                raise Awaited(orders)
+            self.translator.translate(page, offset)
+        except Awaited as awaited:
+            self._awaited[place] = awaited.orders
+            raise
+
+    def give_way(self) -> None:
+        """In the middle of translating, where what has been found out so far is kept. Raises Awaited when timers wait for the lock."""
+        if self.urgent():
+            raise Awaited([])
+
+    def let_others(self) -> None:
+        """Give the lock away for a moment, in the middle of a long piece of work: a timer may be due."""
+        self.lock.__exit__(None, None, None)
+        time.sleep(MOMENT)
+        self.lock.__enter__()
 
     def publish(self, page: CodePage, offset: int) -> None:
         """Enter the code for an offset of a page in the table that native code searches."""
@@ -347,19 +381,23 @@ class Engine:
 
     def invalidate_page(self, host_page: int, intact: bool = False) -> None:
         """Forget the translations of a page whose content changes; `intact`: it has not changed yet."""
-        with self.exclusive:
-            self.invalidations += 1
-            if intact:
+        with self.lock:
+            if intact:  # no processor can write it before it holds the lock
                 self._keep(host_page)
-            self._writes.pop(host_page, None)
-            for key in self.by_host.pop(host_page, set()):
-                gone = self.pages.pop(key, None)
-                if gone is not None:
-                    self._withdraw(gone)
-            found = self._page_flag(host_page)
-            if found is not None:
-                found[0][found[1]] = 0
-            self._flush_vcpus()
+            with self.exclusive:
+                self._drop_page(host_page)
+
+    def _drop_page(self, host_page: int) -> None:
+        self.invalidations += 1
+        self._writes.pop(host_page, None)
+        for key in self.by_host.pop(host_page, set()):
+            gone = self.pages.pop(key, None)
+            if gone is not None:
+                self._withdraw(gone)
+        found = self._page_flag(host_page)
+        if found is not None:
+            found[0][found[1]] = 0
+        self._flush_vcpus()
 
     def _keep(self, host_page: int) -> None:
         """Have the translations of a page, whose bytes will change, stored for the next run."""
@@ -434,10 +472,17 @@ class Engine:
 
     @contextmanager
     def quiet(self) -> Iterator[None]:
-        """Nothing is being translated meanwhile: for fork. What is known so far is the parent's to keep."""
+        """Nothing is being translated meanwhile: for fork. What is known so far is the parent's to keep. Raises OSError when there is no room."""
         with self.lock:
             parent, names = os.getpid(), "" if self.perf_map is None else self.perf_map.path
-            yield
+            copy = self.memory.copy()
+            try:
+                yield
+            finally:
+                if os.getpid() == parent:
+                    copy.discard()
+                else:
+                    copy.adopt()
             if os.getpid() != parent:
                 self.exclusive.forked()
                 self.store.forget()
@@ -446,13 +491,27 @@ class Engine:
                     self.perf_map.forked(names)
 
     def save(self) -> None:
-        """Write newly compiled stencils to disk."""
+        """Write what is new to disk. Nothing is compiled on other threads any more."""
         if self.sampler is not None:
             self.sampler.close()
         if self.regions is not None:
             self.regions.close()
+        if self.compiler is not None:
+            self.compiler.close()
         self.library.close()
         self.store.close()
+
+    def close(self) -> None:
+        """The end: write what is new to disk, and give threads and code memory back. No vCPU is running; the state of each can still be read, but
+        what would execute native code raises HostError. A second call does nothing."""
+        if self.closed:
+            return
+        self.closed = True
+        self.save()
+        self.symbols.clear()
+        for vcpu in self.vcpus:
+            vcpu.detach()
+        self.memory.close()
 
     # --- logging ------------------------------------------------------------------------------------------------------------------
     def log_unit(self, page: CodePage, offsets: list[int], starts: list[int], base: int, code: bytes) -> None:

@@ -12,7 +12,6 @@ forgets with every way out; so whoever empties the caches of another vCPU has to
 
 from __future__ import annotations
 
-import signal
 import threading
 import time
 from collections import Counter, deque
@@ -28,6 +27,7 @@ from ratite.codegen.regions import Piece, Region, Surroundings, compile_region, 
 from ratite.codegen.stencil import TAKEN, block_of
 from ratite.cpu.codepage import PAGE, CodePage, PageKey, RegionUnit
 from ratite.cpu.memo import Entry, Missing
+from ratite.cpu.threads import quiet_thread
 
 if TYPE_CHECKING:
     from ratite.cpu.engine import Engine
@@ -43,6 +43,8 @@ _HOT_INSIDE = 100
 LARGEST, SMALLEST = 300, 3
 #: Most instructions that are looked at for it, most pages that it lies in, and how deep calls are followed.
 _FARTHEST, _PAGES, _DEEPEST = 1000, 8, 3
+#: After how many instructions others get the engine's lock for a moment.
+_BREATH = 16
 #: How far from a computed jump the targets of its table are looked for, and how many there may be: to find one of many (an interpreter's) takes
 #: longer in a region than through the jump cache.
 _TABLE, _CASES = 1024, 12
@@ -141,6 +143,8 @@ class _Explorer:
             if at in self.parts or (part := self._part(at)) is None:
                 continue
             self.parts[at] = part
+            if len(self.parts) % _BREATH == 0:
+                self._engine.let_others()
             _, _, length, branch, flow, _ = part.entry
             following = at + length & self._mask
             ways = self.ways[at] = [following] if flow != ENDS else []
@@ -173,7 +177,9 @@ class _Explorer:
         """Where calls of a page return to."""
         if page not in self._returns:
             found = self._returns[page] = set()
-            for offset, _ in page.entries.items():
+            for n, (offset, _) in enumerate(page.entries.items()):
+                if n % _BREATH == 0:
+                    self._engine.let_others()
                 part = self._part(page.base + offset)
                 if part is not None and part.entry[4] == RETURNS:
                     found.add(page.base + offset + part.entry[2])
@@ -300,18 +306,14 @@ class Regions:
     def start(self) -> None:
         """Begin to look for hot code."""
         if self._worker is None:
-            self._worker = threading.Thread(target=self._work, name="ratite-regions", daemon=True)
-            mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # signals are for the other threads
-            try:
-                self._worker.start()
-            finally:
-                signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            self._worker = quiet_thread(self._work, "ratite-regions")
 
     def close(self) -> None:
         """Compile no more."""
         self._closing.set()
         if self._worker is not None:
             self._worker.join()
+            self._worker = None
 
     # --- on the thread of a vCPU ------------------------------------------------------------------------------------------------------
     def sample(self, key: PageKey, offset: int) -> None:

@@ -13,6 +13,7 @@ from ratite import log
 from ratite.codegen.choosing import BEYOND, DONE, FULL
 from ratite.codegen.joining import OFFSET
 from ratite.cpu.codepage import PAGE, CodePage, Unit
+from ratite.cpu.compiling import Awaited
 from ratite.cpu.memo import Memo, Missing
 from ratite.cpu.runs import Runs, count_runs
 from ratite.cpu.walker import INSIDE, INSTRUCTION, NEITHER, Walker
@@ -76,8 +77,11 @@ class Translator:
         return self._place(page, offset, memo)
 
     def _compile(self, missing: list[Missing]) -> None:
+        """Have forms compiled. Raises Awaited when another thread does it."""
         jobs = {m.job.key: m.job for m in missing}
         self.compiled += len(jobs)
+        if self.engine.compiler is not None:
+            raise Awaited(self.engine.compiler.order(jobs.values()))
         self.engine.library.compile(list(jobs.values()))
 
     def _count(self, memo: Memo, missing: list[Missing]) -> None:
@@ -102,6 +106,7 @@ class Translator:
                 self._straddle(page, memo, missing)
             else:
                 self._first_sight(page, memo, missing)
+                self.engine.give_way()
 
     def _first_sight(self, page: CodePage, memo: Memo, missing: list[Missing]) -> None:
         """Find out what to do for an instruction word that has not been seen before."""

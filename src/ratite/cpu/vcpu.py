@@ -17,12 +17,16 @@ from ratite.codegen.reference import Evaluator, GuestTrap, Leave, Move, evaluato
 from ratite.codegen.runtime import JUMP_PAGES, state_size, tlb_base
 from ratite.codegen.stencil import JUMP_BASE, JUMP_ENTRIES, JUMP_SIZE, TLB_ENTRIES, TLB_SIZE, Form, block_of
 from ratite.cpu.codepage import PAGE
-from ratite.cpu.engine import Engine
+from ratite.cpu.compiling import Awaited, Order
+from ratite.cpu.engine import MOMENT, Engine
 from ratite.cpu.hostmem import HostBuffer
-from ratite.errors import MemoryAccessError
+from ratite.errors import HostError, MemoryAccessError
 from ratite.isa.arch import Exit
 from ratite.isa.dsl import Insn, RegFile
 from ratite.isa.dsl.state import ISA_BASE, Slot
+
+#: Seconds between two looks whether there is an interrupt, while something is being compiled.
+_GLANCE = 0.0005
 
 #: Distance of the state pointer from the start of its memory.
 BASE = 4096
@@ -291,6 +295,15 @@ class Vcpu:
             self.engine.sampler.ended()
         self.engine.vcpus.remove(self)
 
+    def detach(self) -> None:
+        """The engine has come to its end: nothing native can be called any more."""
+
+        def gone(*_: object) -> int:
+            raise HostError("this engine has been closed")
+
+        self._natives.clear()
+        self._enter = self._flush = self._mode_changed = gone
+
     def invalidate(self, start: int, size: int) -> None:
         """Guest code has changed or gone (user mode)."""
         self.engine.invalidate(start, size)
@@ -341,6 +354,8 @@ class Vcpu:
             return self.trap(int(self.state.trap_cause), int(self.state.trap_value))
         if reason == Exit.FAULT:
             return self._host_fault()
+        if reason == Exit.TRANSLATE:
+            return self._translate()
         with self.engine.lock:
             return self._look_after(reason)
 
@@ -348,8 +363,6 @@ class Vcpu:
         """What native code left to Python and others must not do at the same time."""
         if reason == Exit.DEVICE:
             return self._device()
-        if reason == Exit.TRANSLATE:
-            return self._translate()
         if reason == Exit.INTERPRET:
             return self._interpret()
         if reason == Exit.CODE_WRITE:
@@ -461,9 +474,28 @@ class Vcpu:
 
     def _translate(self) -> Event | None:
         pc, begin = self.state.pc, time.monotonic_ns()
-        found = self.engine.entry(self, pc)
+        try:
+            found = self.engine.entry(self, pc)
+        except Awaited as awaited:
+            self._await(awaited.orders)
+            found = True  # or comes back here
         self.engine.translation_ns += time.monotonic_ns() - begin
-        return None if found else self._fetch_failed(pc)
+        if found:
+            return None
+        with self.engine.lock:
+            return self._fetch_failed(pc)
+
+    def _await(self, orders: list[Order]) -> None:
+        """Wait until something has been compiled, or there is something else to do: an interrupt, which native code takes first. No orders: until
+        others have had the lock."""
+        if not orders:
+            time.sleep(MOMENT)
+        for order in orders:
+            while not order.done.wait(_GLANCE):
+                if self.state.attention or self.state.host_attention:
+                    return
+            if order.failure is not None:
+                raise order.failure
 
     def _fetch_failed(self, pc: int) -> Event | None:
         """Nothing can be fetched at `pc`: RAM that the walk refuses, or a device."""

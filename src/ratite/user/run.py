@@ -54,7 +54,7 @@ def run_program(config: Config) -> int:
     """
     gc.disable()    # nothing here makes cycles in number, and a collection would touch every page that fork shares
     abi = find_abi(config.arch)
-    make_vcpu, isa = _engine(abi, config.cpu)
+    make_vcpu, isa = _engine(abi, config)
     process = make_process(config, abi, make_vcpu, isa)
     process.leave(process.run())
     return 0
@@ -139,11 +139,11 @@ def _sysroot(path: str) -> bytes:
     return os.fsencode(os.path.abspath(path)) if path else b""
 
 
-def _engine(abi: Abi, cpu: str) -> tuple[Callable[[GuestSpace], Vcpu], str]:
+def _engine(abi: Abi, config: Config) -> tuple[Callable[[GuestSpace], Vcpu], str]:
     """What makes the first vCPU, and the CPU's ISA string."""
     from ratite.user import engine
 
-    return engine.make(abi, cpu)
+    return engine.make(abi, config.cpu, config.perf_map)
 
 
 class _Log:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 
 import pytest
@@ -130,6 +131,20 @@ def test_an_error_in_one_callback_does_not_end_the_others(
     real.timer(fired.set).at(real.now() + 100_000)
     assert fired.wait(10) and reported == [ZeroDivisionError]
     real.close()
+
+
+def test_the_end_of_a_clock() -> None:
+    """Its thread and its file are given back, whether its timers have fired or wait; timers may be set afterwards, and never fire."""
+    files = len(os.listdir("/proc/self/fd"))
+    for armed in (0, 1, 10**12):
+        clock = RealClock(threading.RLock())
+        fired = threading.Event()
+        if armed:
+            clock.timer(fired.set).after(armed)
+        clock.close()
+        clock.timer(fired.set).after(0)
+        assert not any(thread.name == "ratite-clock" and thread is clock._thread for thread in threading.enumerate())
+    assert len(os.listdir("/proc/self/fd")) == files
 
 
 def test_wall_base() -> None:

@@ -6,15 +6,20 @@ Devices ask their machine's clock and nothing else, so that tests (and record an
 from __future__ import annotations
 
 import heapq
+import os
 import sys
 import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
+from ratite.errors import HostError
+
 SECOND = 1_000_000_000
 """Nanoseconds."""
 
+#: Later than any deadline.
+_NEVER = float("inf")
 #: An instruction takes at most 2 to the power of this nanoseconds.
 MAX_SHIFT = 10
 #: How often an adaptive clock compares itself with the host's, and the smallest distance that it cares for: nanoseconds.
@@ -222,10 +227,11 @@ class RealClock(Clock):
         self._paused_at: int | None = None
         self._wall_offset = 0 if wall is None else wall - time.time_ns()
         self._thread: threading.Thread | None = None
-        self._sleeping_until: float = 0
-        self._bell = threading.Lock()    # held; a release wakes the thread
-        self._bell.acquire()
+        self._alarm: _Alarm | None = None
+        self._asleep_until: float = 0    # what the alarm is set to; 0 while the thread is awake and will look by itself
         self._closed = False
+        self.waits = False
+        """Whether timers are due that wait for the machine's lock."""
 
     def now(self) -> int:
         return (time.monotonic_ns() if self._paused_at is None else self._paused_at) - self._start
@@ -258,45 +264,56 @@ class RealClock(Clock):
 
     def _arm(self, timer: Timer, deadline: int) -> None:
         super()._arm(timer, deadline)
-        if deadline < self._sleeping_until:
-            self._ring()
+        if deadline < self._asleep_until:
+            with self._guard:
+                if deadline < self._asleep_until:
+                    self._sleep_until(deadline)
         elif self._thread is None:
             self._start_thread()
+
+    def _sleep_until(self, deadline: float) -> None:
+        if self._alarm is not None:
+            self._asleep_until = deadline
+            self._alarm.set(None if deadline == _NEVER else int(deadline) + self._start)
 
     def _start_thread(self) -> None:
         with self._guard:
             if self._thread is None and not self._closed:
-                self._thread = threading.Thread(target=self._serve, name="ratite-clock", daemon=True)
+                self._alarm = _Alarm()
+                self._thread = threading.Thread(target=self._serve, args=(self._alarm,), name="ratite-clock", daemon=True)
                 self._thread.start()
 
     def _ring(self) -> None:
-        self._sleeping_until = 0
+        """Have the thread look again."""
         with self._guard:
-            if self._bell.locked():
-                self._bell.release()
+            if self._alarm is not None:
+                self._asleep_until = 0
+                self._alarm.set(0)
 
-    def _serve(self) -> None:
-        _finer_sleep()
+    def _serve(self, alarm: _Alarm) -> None:
         while not self._closed:
-            delay = self._delay()
-            if delay > 0:
-                self._bell.acquire(timeout=min(delay, 1000.0))
-            elif delay < 0:
-                self._bell.acquire()
+            if self._nothing_due():
+                alarm.wait()
+                self._asleep_until = 0
             else:
                 self._run_due()
+        with self._guard:
+            self._alarm = None
+            alarm.close()
 
-    def _delay(self) -> float:
-        """Seconds to sleep; 0 when a timer is due, negative to sleep until the bell rings."""
+    def _nothing_due(self) -> bool:
+        """Whether no timer is due. Then the alarm is set to the next one."""
         with self._guard:
             earliest = None if self._paused_at is not None else self._earliest()
-            self._sleeping_until = float("inf") if earliest is None else earliest
-        if earliest is None:
-            return -1
-        return max(earliest - self.now(), 0) / SECOND
+            if self._closed or (earliest is not None and earliest <= self.now()):
+                return False
+            self._sleep_until(_NEVER if earliest is None else earliest)
+            return True
 
     def _run_due(self) -> None:
+        self.waits = True
         with self.lock:
+            self.waits = False
             while not self._closed and self._paused_at is None and (timer := self._pop_due(self.now())) is not None:
                 _fire_safely(self, timer)
 
@@ -309,9 +326,33 @@ def _fire_safely(clock: Clock, timer: Timer) -> None:
         sys.excepthook(*sys.exc_info())
 
 
-def _finer_sleep() -> None:
-    """Ask the kernel to wake this thread on time instead of up to 50 us late; a kernel that refuses does no harm."""
-    from ctypes import CDLL
+class _Alarm:
+    """A timer of the host which a thread can wait for and others set (timerfd_create(2)). Setting it wakes nobody, which a condition that is
+    waited for with a timeout would do; and it is not up to 50 us late. Python has it from 3.13 on.
+    """
 
-    set_timer_slack = 29    # PR_SET_TIMERSLACK, prctl(2)
-    CDLL(None).prctl(set_timer_slack, 1, 0, 0, 0)
+    def __init__(self) -> None:
+        import ctypes
+        import struct
+
+        clock_monotonic, close_on_exec = 1, os.O_CLOEXEC
+        libc = ctypes.PyDLL(None)    # keeps the interpreter's lock: it takes no longer than giving that away
+        self._file: int = libc.timerfd_create(clock_monotonic, close_on_exec)
+        if self._file < 0:
+            raise HostError("the host gives no timer (timerfd_create)")
+        self._set = libc.timerfd_settime
+        self._pack = struct.Struct("@4l").pack
+
+    def set(self, when: int | None) -> None:
+        """Go off at a time of the monotonic clock, in nanoseconds; None: never."""
+        absolute = 1
+        seconds, rest = (0, 0) if when is None else divmod(max(when, 1), SECOND)
+        self._set(self._file, absolute, self._pack(0, 0, seconds, rest), None)
+
+    def wait(self) -> None:
+        """Until it goes off."""
+        os.read(self._file, 8)
+
+    def close(self) -> None:
+        """Give the timer back."""
+        os.close(self._file)
