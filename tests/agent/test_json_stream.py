@@ -96,6 +96,12 @@ def test_a_request_has_a_longest_size(monkeypatch: pytest.MonkeyPatch) -> None:
     assert stream.feed(b'\xff{"b": 2}')[-1] == {"b": 2}
 
 
+def test_a_request_has_a_largest_number_of_values() -> None:
+    """Nine megabytes of empty objects would be a gigabyte of them."""
+    assert errors(b"[" + b"{}," * (3 << 20) + b"{}]") == ["JSON token count limit exceeded"]
+    assert len(feed(b"[" + b"0," * 1_000_000 + b"0]")[0]) == 1_000_001
+
+
 def test_a_large_request_takes_one_pass() -> None:
     """A string of 30 MB in pieces of 64 KiB is looked at once, not once a piece."""
     stream, piece = JsonStream(), b"A" * 65536

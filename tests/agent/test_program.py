@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import io
 import itertools
 import json
 import os
@@ -470,6 +472,17 @@ def test_one_file_for_a_guest(start: Callable[..., Running], tmp_path: Path) -> 
     assert handle
     peer.close()
     assert agent.stop() == 0
+
+
+def test_a_guest_whose_python_is_too_old(tmp_path: Path) -> None:
+    """The file says so in one line, in words that every Python 3 can read."""
+    file = tmp_path / "main.py"
+    start = "import sys\nsys.version_info = (3, 6, 9)\n"
+    with zipfile.ZipFile(io.BytesIO(pack.archive())) as archive:
+        file.write_text(start + archive.read("__main__.py").decode())
+    ast.parse(file.read_text(), feature_version=(3, 4))
+    done = subprocess.run([sys.executable, "-S", "-E", file], capture_output=True, text=True, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (1, "ratite-ga: Python 3.9 or later is needed, and this is 3.6\n")
 
 
 def test_pack_errors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,8 +12,9 @@ import math
 import re
 from typing import Any, NamedTuple, NoReturn
 
-LONGEST = 64 << 20    # bytes of one request; QEMU's limit for one token
-DEEPEST = 512         # nested lists and objects
+LONGEST = 64 << 20       # bytes of one request; QEMU's limit for one token
+DEEPEST = 512            # nested lists and objects
+MOST_VALUES = 2 << 20    # in one request, about; QEMU's limit for tokens. Small values take much more memory than text
 
 _SPACE = re.compile(rb"[ \t\r\n]*")
 _WORD = re.compile(rb"[^ \t\r\n{}\[\],:\"'\xff]+")
@@ -174,6 +175,8 @@ def _stray(byte: int) -> str:
 
 
 def _parse(raw: bytes, single_quotes: bool) -> Any:
+    if raw.count(b",") > MOST_VALUES:
+        return Malformed("JSON token count limit exceeded")
     try:
         text = raw.decode()
         if single_quotes:

@@ -15,7 +15,13 @@ from pathlib import Path
 from ratite.agent.errors import SetupError
 
 INTERPRETER = "#!/usr/bin/env python3\n"
-_MAIN = "from ratite.agent.program import main\nraise SystemExit(main())\n"
+_MAIN = """\
+import sys
+if sys.version_info < (3, 9):
+    sys.exit("ratite-ga: Python 3.9 or later is needed, and this is %d.%d" % sys.version_info[:2])
+from ratite.agent.program import main
+sys.exit(main())
+"""
 _TIME = (1980, 1, 1, 0, 0, 0)    # the earliest that a zip archive knows, so that equal sources give equal bytes
 
 

@@ -16,17 +16,12 @@ _BLOCK = Record(Argument("phys-index", UINT64), Argument("online", BOOL), Argume
 @command("guest-get-memory-blocks", needs="memory")
 def get_blocks(agent: Agent) -> list[dict[str, Any]]:
     """Blocks of memory that can be switched, by number; none on a kernel without memory hotplug."""
-    system = agent.system
     try:
-        numbers = MEMORY.numbers(system)
+        return MEMORY.rows(agent.system, "phys-index")
     except FileNotFoundError:
         return []
     except OSError as error:
         raise system_error(f"cannot list {MEMORY.folder}", error) from None
-    return [
-        {"phys-index": number, "online": MEMORY.online(system, number), "can-offline": MEMORY.can_go_offline(system, number)}
-        for number in numbers
-    ]    # fmt: skip
 
 
 @command("guest-set-memory-blocks", Argument("mem-blks", ListOf(_BLOCK)), needs="memory")

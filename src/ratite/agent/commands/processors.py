@@ -15,15 +15,10 @@ _PROCESSOR = Record(Argument("logical-id", INT), Argument("online", BOOL), Argum
 @command("guest-get-vcpus", needs="processors")
 def get_processors(agent: Agent) -> list[dict[str, Any]]:
     """Processors, by number. One without a switch is always on."""
-    system = agent.system
     try:
-        numbers = PROCESSORS.numbers(system)
+        return PROCESSORS.rows(agent.system, "logical-id")
     except OSError as error:
         raise system_error(f"cannot list {PROCESSORS.folder}", error) from None
-    return [
-        {"logical-id": number, "online": PROCESSORS.online(system, number), "can-offline": PROCESSORS.can_go_offline(system, number)}
-        for number in numbers
-    ]    # fmt: skip
 
 
 @command("guest-set-vcpus", Argument("vcpus", ListOf(_PROCESSOR)), needs="processors")

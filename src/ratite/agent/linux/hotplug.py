@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import re
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ratite.agent.errors import AgentError
 from ratite.agent.system.base import System
@@ -36,6 +36,13 @@ class Switches(NamedTuple):
         """The parts that there are. Raises OSError."""
         pattern = re.compile(rf"{self.prefix}(\d+)")
         return sorted(int(match[1]) for match in map(pattern.fullmatch, os.listdir(system.path(self.folder))) if match)
+
+    def rows(self, system: System, name: str) -> list[dict[str, Any]]:
+        """All parts as answers tell of them; `name` is the member with the number. Raises OSError."""
+        return [
+            {name: number, "online": self.online(system, number), "can-offline": self.can_go_offline(system, number)}
+            for number in self.numbers(system)
+        ]    # fmt: skip
 
     def online(self, system: System, number: int) -> bool:
         """Whether the part is on."""
