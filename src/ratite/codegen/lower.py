@@ -64,6 +64,7 @@ class Lowering:
         self.live = True
         self.declarations: set[str] = set()
         self.strict = False
+        self.used: set[int] = set()  # operations whose result somebody needs
         self._n = 0
 
     # --- emitting ---------------------------------------------------------------------------------------------------------------
@@ -155,7 +156,7 @@ class Lowering:
 
     def lower_block(self) -> None:
         """Add the instructions of the block."""
-        used = self._used()
+        used = self.used = self._used()
         skipped = 0  # branches that are open in code that is never reached
         for i, v in enumerate(self.block.code):
             if not self.live and (skipped or v.op not in ("else", "end")):
@@ -168,7 +169,7 @@ class Lowering:
             self.fall_through()
 
     def _used(self) -> set[int]:
-        """Indices of pure operations whose result somebody needs."""
+        """Indices of operations whose result somebody needs."""
         used: set[int] = set()
         for v in reversed(self.block.code):
             if v.op not in OPS or v.index in used:
@@ -359,7 +360,8 @@ class Lowering:
 
     def _op_load(self, v: Value) -> str:
         p = self.host_pointer(self._address(v.args[0]), v.width, write=False)
-        loaded = self(f"load{' volatile' if self.must_load else ''} {memory_type(v.width)}, ptr {p}, align 1")
+        done = self.must_load or v.index not in self.used
+        loaded = self(f"load{' volatile' if done else ''} {memory_type(v.width)}, ptr {p}, align 1")
         self.accessed()
         return self.taken(v, loaded)
 
@@ -450,7 +452,8 @@ class Lowering:
     def about_to_exchange(self, pointer: str, width: int) -> None:
         """What comes is to find memory that can be written there."""
 
-    #: Loads may fault, and nothing else may tell: also one whose result nobody needs has to be done.
+    #: Loads may fault, and nothing else may tell: also one whose result goes to a register that is always zero has to be done. (One whose result
+    #: the text does not use always is.)
     must_load = False
 
     def accessed(self) -> None:

@@ -21,7 +21,7 @@ from ratite.testing.conformance.assembly import Capstone, Llvm, Texts, decimal
 from ratite.testing.conformance.cases import BREAKPOINT, CALL, CODE, FAULT, ILLEGAL, MISALIGNED, Case, Outcome, Subject
 from ratite.testing.conformance.edges import float_patterns, integer_edges
 from ratite.testing.conformance.linux_peer import Seen, Target, engine_flags
-from ratite.testing.conformance.native import PARK, Handles
+from ratite.testing.conformance.native import MACHINES, PARK, Handles
 from ratite.testing.conformance.profile import Profile, Round
 from ratite.testing.conformance.report import Skip, Version
 
@@ -141,6 +141,7 @@ SKIPS = (
     Skip("*", "jumps to itself", lambda case, expected: expected.pc == CODE and not expected.event),
     Skip("*", "calls the system", _named("syscall")),
     Skip("*", "reads the clock", _extension("LLFTP")),
+    *(Skip(name, "in a machine the exception stands at the address that is jumped to", _jump_misaligned) for name in MACHINES),
     Skip("qemu", "max is another processor in QEMU", _named("cpucfg"), since=_NEW),
     Skip("qemu", "QEMU does the part of a wide access that lies before a page which is not there", _splits_access),
     Skip("qemu", "QEMU 7.2 has no vectors", lambda case, expected: is_vector(case.insn), before=_NEW),

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _PAGE = 0x1000
 _CODE_SIZE = 8 << 20
+#: Names of the engines here.
+MACHINES = ("stencils", "regions", "restored")
 #: Where the machine goes with every exception: an instruction that halts it.
 PARK = 0x0030_0000
 

@@ -17,7 +17,7 @@ from ratite.testing.conformance.assembly import Capstone, Texts
 from ratite.testing.conformance.cases import BREAKPOINT, CALL, CODE, FAULT, ILLEGAL, MISALIGNED, Case, Outcome, Subject
 from ratite.testing.conformance.edges import float_patterns, integer_edges
 from ratite.testing.conformance.linux_peer import Seen, Target, engine_flags
-from ratite.testing.conformance.native import PARK, Handles
+from ratite.testing.conformance.native import MACHINES, PARK, Handles
 from ratite.testing.conformance.profile import Profile, Round
 from ratite.testing.conformance.report import Skip, Version
 from ratite.testing.conformance.unicorn_peer import Binding
@@ -73,8 +73,6 @@ def _block_nowhere(case: Case, expected: Outcome) -> bool:
     return case.insn.extension == "zicbom" and expected.event == FAULT
 
 
-_MACHINE = ("stencils", "regions", "restored")
-
 #: What is not compared with whom, and why.
 SKIPS = (
     Skip("*", "jumps to itself", lambda case, expected: expected.pc == CODE and not expected.event),
@@ -84,7 +82,7 @@ SKIPS = (
     Skip("unicorn", "Unicorn checks the alignment of sc only when there is a reservation", _sc_misaligned),
     Skip("qemu", "QEMU 7.2 has no cache-block instructions", _extension("zicbom", "zicboz"), before=(8, 0)),
     Skip("qemu", "QEMU 7.2 counts on into the upper word", _ctzw_of_zero, before=(8, 0)),
-    *(Skip(name, "managing a block where nothing is does nothing in a bare machine", _block_nowhere) for name in _MACHINE),
+    *(Skip(name, "managing a block where nothing is does nothing in a bare machine", _block_nowhere) for name in MACHINES),
     Skip("unicorn", "Unicorn is too old for it", _extension("zba", "zbb", "zbc", "zbs", "zicbom", "zicboz")),
     Skip("unicorn", "Unicorn neither makes nor checks NaN boxes", _single),
     Skip("unicorn", "Unicorn calls a breakpoint illegal", lambda case, expected: expected.event == BREAKPOINT),
