@@ -75,8 +75,8 @@ class LoongArchCore(Processor):
 
     def _monitors_expired(self) -> None:
         with self.lock:
-            counters.expired(self.vcpu)
-            self._attend()
+            if counters.expired(self.vcpu):
+                self._attend()
 
     def _timer_expired(self) -> None:
         with self.lock:
