@@ -291,3 +291,11 @@ def test_counts_for_lower_levels(bench: Bench) -> None:
     assert bench.r[A1] == 1234
     bench.run(csrrd("pmcfg0", A1))
     assert bench.cause == Cause.PRIVILEGED
+
+
+@pytest.mark.parametrize(("word", "cause"), [(0x0107_0000, Cause.FLOATING_POINT), (0x713B_0000, Cause.VECTOR_FLOATING_POINT)])
+def test_floating_point_exceptions_by_kind(bench: Bench, word: int, cause: Cause) -> None:
+    """0 / 0 in fdiv.d and in vfdiv.d: the same code, and the subcode tells them apart."""
+    bench.state.euen, bench.state.fcsr_enables = 3, 31
+    bench.run(word)
+    assert (bench.state.pc, bench.cause) == (HANDLER, cause)
