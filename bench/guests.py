@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import measure
 from ratite.cli.console import Console
@@ -15,33 +16,60 @@ from ratite.fetch import cpio, guest, progress, sysroot
 BOOT_SECONDS = 600.0
 
 
-def files() -> guest.Guest:
-    """Debian's kernel and busybox."""
+#: Folders below RATITE_GUESTS, which holds guests that cannot be fetched.
+FOLDERS = {"riscv64": "rv64", "loongarch64": "loong64"}
+
+
+class Linux(NamedTuple):
+    """A kernel, a static busybox, and the kernel's command line."""
+
+    kernel: Path
+    busybox: Path
+    append: str
+
+    @property
+    def initrd(self) -> Path:
+        """A RAM disk with busybox and our init."""
+        return _written(f"{self.kernel.parent.name}.gz", guest.initrd(self.busybox.read_bytes()))
+
+
+def files(isa: str = "riscv64") -> Linux:
+    """Debian's kernel and busybox: fetched, or from the folder that RATITE_GUESTS names."""
+    folder = Path(os.environ.get("RATITE_GUESTS", "/nonexistent"), FOLDERS[isa])
+    if (folder / "kernel").exists():
+        return Linux(folder / "kernel", folder / "busybox", (folder / "cmdline").read_text().strip())
     try:
         with progress.bar() as report:
-            return guest.fetch("riscv64", report)
+            found = guest.fetch(isa, report)
     except RatiteError as error:
-        sys.exit(f"The guest cannot be had: {error}")
+        sys.exit(f"The guest cannot be had: {error} (RATITE_GUESTS may name a folder with {FOLDERS[isa]}/kernel, busybox and cmdline)")
+    return Linux(found.kernel, found.busybox, found.append)
 
 
-def command(emulator: str, initrd: Path, append: str = "", *, memory: str = "1G", processors: int = 1) -> list[str]:
+def command(emulator: str, initrd: Path, append: str = "", *, memory: str = "1G", processors: int = 1, isa: str = "riscv64") -> list[str]:
     """The command line that both emulators take."""
-    linux = files()
+    linux = files(isa)
     options = ["-M", "virt", "-m", memory, "-smp", str(processors), "-nographic", "-no-reboot"]
     boot = ["-kernel", str(linux.kernel), "-initrd", str(initrd)]
     return [emulator, *options, *boot, "-append", f"{linux.append} {append}".strip()]
 
 
-def initrd_with_programs() -> Path:
+def initrd_with_programs(isa: str = "riscv64") -> Path:
     """busybox, the benchmark programs, and a script that runs them between marks on the console."""
-    folder = measure.build_programs()
+    folder = measure.build_programs(isa)
     lines = ["#!/bin/sh"]
     for name in measure.PROGRAMS:
         lines += [f"echo BENCH-BEGIN {name}", f"/bin/{name}", f"echo BENCH-END {name} $?"]
     extra = {f"bin/{name}": (folder / name).read_bytes() for name in measure.PROGRAMS}
     extra["bin/bench"] = ("\n".join(lines) + "\n").encode()
-    path = measure.BUILD / "bench-initrd.gz"
-    path.write_bytes(guest.initrd(files().busybox.read_bytes(), extra))
+    return _written(f"bench-{isa}.gz", guest.initrd(files(isa).busybox.read_bytes(), extra))
+
+
+def _written(name: str, data: bytes) -> Path:
+    """A file in the folder of what is built."""
+    measure.BUILD.mkdir(exist_ok=True)
+    path = measure.BUILD / name
+    path.write_bytes(data)
     return path
 
 

@@ -1,7 +1,8 @@
 """What the benchmarks share: running a command, medians, the table at the end, and the files that they need.
 
-Absolute times vary from machine to machine and from minute to minute. So every figure is a ratio to Debian's QEMU,
-measured in turns with it in the same run: one sample of each after the other, several rounds, medians.
+Absolute times vary from machine to machine and from minute to minute. So every figure is a ratio to a QEMU, measured in
+turns with it in the same run: one sample of each after the other, several rounds, medians. Which QEMU, `--peer` says or the
+environment's RATITE_PEER; usually it is Debian's on the PATH.
 """
 
 from __future__ import annotations
@@ -24,6 +25,13 @@ BUILD = HERE / "build"
 PROGRAMS = ("integer_mix", "sieve", "sha256", "list_walk", "nbody", "strings", "interpreter")
 
 
+#: Instruction sets that the programs can be built for, and the compilers for each: the first that is installed is taken.
+COMPILERS = {
+    "riscv64": ("riscv64-linux-gnu-gcc",),
+    "loongarch64": tuple(f"loongarch64-linux-gnu-gcc{version}" for version in ("", "-15", "-14")),
+}
+
+
 class Sample(NamedTuple):
     """One run of a command, in seconds."""
 
@@ -33,23 +41,32 @@ class Sample(NamedTuple):
     output: str
 
 
-def options(
-    description: str, ours: str, peer: str, rounds: int, **sizes: tuple[int, str]
-) -> argparse.Namespace:
-    """The options that every benchmark has: which emulators, how many rounds, where the figures go. `sizes` are more: default and meaning by name."""
+def options(description: str, ours: str, peer: str, rounds: int, isas: Sequence[str] = ("riscv64",), **sizes: tuple[int, str]) -> argparse.Namespace:
+    """The options that every benchmark has: which emulators, how many rounds, where the figures go. `isas`: instruction sets that it knows; the
+    one chosen replaces `{isa}` in the emulators' names. `sizes` are more: default and meaning by name."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--ours", default=ours, help=f"Ratite's program ({ours})")
-    parser.add_argument("--peer", default=peer, help=f"the program to compare with ({peer})")
+    if len(isas) > 1:
+        parser.add_argument("--isa", choices=isas, default=isas[0], help=f"instruction set of the guest ({isas[0]})")
+    parser.add_argument("--ours", help=f"Ratite's program ({ours})")
+    parser.add_argument("--peer", default=os.environ.get("RATITE_PEER"), help=f"the program to compare with (RATITE_PEER, or {peer})")
     parser.add_argument("--rounds", type=int, default=rounds, help=f"samples of each ({rounds})")
     parser.add_argument("--only", action="append", help="measure this alone; may be repeated")
     parser.add_argument("--json", type=Path, help="write the figures into a file")
     for name, (usual, meaning) in sizes.items():
         parser.add_argument(f"--{name}", type=int, default=usual, help=f"{meaning} ({usual})")
     chosen = parser.parse_args()
+    isa = getattr(chosen, "isa", isas[0])
+    chosen.ours, chosen.peer = chosen.ours or ours.format(isa=isa), chosen.peer or peer.format(isa=isa)
     for program in (chosen.ours, chosen.peer):
         if shutil.which(program) is None:
             parser.error(f"there is no program {program}")
     return chosen
+
+
+def cpu_seconds(process: int) -> float:
+    """CPU time of a process so far."""
+    words = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def run(command: Sequence[str], environment: Mapping[str, str] | None = None, status: int = 0) -> Sample:
@@ -70,29 +87,34 @@ def chosen(names: Iterable[str], only: Sequence[str] | None) -> list[str]:
     return [name for name in names if not only or name in only]
 
 
-def build_programs() -> Path:
+def compiler(isa: str = "riscv64") -> str:
+    """The cross compiler."""
+    found = next(filter(shutil.which, COMPILERS[isa]), None)
+    return found or sys.exit(f"one of {', '.join(COMPILERS[isa])} is needed (Debian: gcc-{isa}-linux-gnu and its C library)")
+
+
+def build_programs(isa: str = "riscv64") -> Path:
     """Compile the guest programs where a source is newer; returns their folder."""
+    folder = BUILD / isa
     sources = [*(HERE / "programs").iterdir()]
-    built = [BUILD / path.stem for path in sources if path.suffix == ".c"]
+    built = [folder / path.stem for path in sources if path.suffix == ".c"]
     newest = max(path.stat().st_mtime for path in sources)
     if not all(path.exists() and path.stat().st_mtime >= newest for path in built):
-        if shutil.which("riscv64-linux-gnu-gcc") is None:
-            sys.exit("riscv64-linux-gnu-gcc is needed (Debian: gcc-riscv64-linux-gnu, libc6-dev-riscv64-cross)")
-        subprocess.run(["sh", str(HERE / "programs/build.sh"), str(BUILD)], check=True)
-    return BUILD
+        subprocess.run(["sh", str(HERE / "programs/build.sh"), str(folder), compiler(isa)], check=True)
+    return folder
 
 
-def compile_inside(name: str) -> bytes:
-    """A program of bench/inside, which measures from within a guest: static, for riscv64."""
-    source, program = HERE / "inside" / f"{name}.c", BUILD / name
-    BUILD.mkdir(exist_ok=True)
-    subprocess.run(["riscv64-linux-gnu-gcc", "-O2", "-Wall", "-Wextra", "-static", "-o", program, source], check=True)
+def compile_inside(name: str, isa: str = "riscv64") -> bytes:
+    """A program of bench/inside, which measures from within a guest: static."""
+    source, program = HERE / "inside" / f"{name}.c", BUILD / isa / name
+    program.parent.mkdir(parents=True, exist_ok=True)
+    subprocess.run([compiler(isa), "-O2", "-Wall", "-Wextra", "-static", "-o", program, source], check=True)
     return program.read_bytes()
 
 
 def preprocessed() -> dict[str, bytes]:
     """The benchmark programs as a compiler sees them behind the preprocessor, by name."""
-    cross = ["riscv64-linux-gnu-gcc", "-E", "-P", "-std=gnu11"]
+    cross = [compiler(), "-E", "-P", "-std=gnu11"]
     return {path.stem: subprocess.run([*cross, path], check=True, capture_output=True).stdout for path in sorted((HERE / "programs").glob("*.c"))}
 
 

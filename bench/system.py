@@ -1,6 +1,7 @@
-"""The same programs inside an emulated machine under Linux: ratite-system-riscv64 against qemu-system-riscv64.
+"""The same programs inside an emulated machine under Linux: ratite-system-riscv64 against qemu-system-riscv64, or
+those of another instruction set.
 
-    python bench/system.py [--rounds 3] [--only NAME] [--json FILE]
+    python bench/system.py [--isa loongarch64] [--peer QEMU] [--rounds 3] [--only NAME] [--json FILE]
 
 One boot a round and emulator; the guest runs the programs one by one, and marks on its console are timed on the host.
 """
@@ -34,14 +35,14 @@ def times(command: list[str]) -> dict[str, float]:
 
 def main() -> None:
     """Boot each emulator in turns and report the medians."""
-    arguments = measure.options("Programs inside a machine.", "ratite-system-riscv64", "qemu-system-riscv64", 3)
-    initrd = guests.initrd_with_programs()
+    arguments = measure.options("Programs inside a machine.", "ratite-system-{isa}", "qemu-system-{isa}", 3, [*measure.COMPILERS])
+    initrd = guests.initrd_with_programs(arguments.isa)
     samples: dict[tuple[str, str], list[float]] = {}
-    times(guests.command(arguments.ours, initrd, "run=/bin/bench"))    # fills the caches
+    times(guests.command(arguments.ours, initrd, "run=/bin/bench", isa=arguments.isa))    # fills the caches
     for number in range(arguments.rounds):
         print(f"round {number + 1} of {arguments.rounds}", file=sys.stderr)
         for emulator in (arguments.ours, arguments.peer):
-            for name, seconds in times(guests.command(emulator, initrd, "run=/bin/bench")).items():
+            for name, seconds in times(guests.command(emulator, initrd, "run=/bin/bench", isa=arguments.isa)).items():
                 samples.setdefault((name, emulator), []).append(seconds)
     rows = [
         Row(name, *(statistics.median(samples[name, emulator]) for emulator in (arguments.ours, arguments.peer)))

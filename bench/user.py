@@ -1,6 +1,6 @@
-"""CPU-bound foreign programs: ratite-riscv64 against qemu-riscv64.
+"""CPU-bound foreign programs: ratite-riscv64 against qemu-riscv64, or those of another instruction set.
 
-    python bench/user.py [--rounds 5] [--only NAME] [--json FILE]
+    python bench/user.py [--isa loongarch64] [--peer QEMU] [--rounds 5] [--only NAME] [--json FILE]
 
 Times are user CPU seconds with the program's own start taken off: each program also runs for no rounds, and the
 difference counts. The second table is wall time, start and translation included.
@@ -17,8 +17,8 @@ from measure import Row
 
 def main() -> None:
     """Measure in turns, check that both print the same, report."""
-    arguments = measure.options("Foreign programs in user mode.", "ratite-riscv64", "qemu-riscv64-static", 5)
-    folder = measure.build_programs()
+    arguments = measure.options("Foreign programs in user mode.", "ratite-{isa}", "qemu-{isa}-static", 5, [*measure.COMPILERS])
+    folder = measure.build_programs(arguments.isa)
     emulators = (arguments.ours, arguments.peer)
     programs = measure.chosen(measure.PROGRAMS, arguments.only)
     cpu: dict[tuple[str, str], list[float]] = {}

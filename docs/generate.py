@@ -15,6 +15,7 @@ from ratite.cli.machine_options import OPTIONS as SYSTEM_OPTIONS
 from ratite.cli.options import OptionTable, Refused
 from ratite.cli.user_options import OPTIONS as USER_OPTIONS
 from ratite.hw.model import PropertyOwner
+from ratite.isa import ARCHITECTURES
 from ratite.isa.dsl import Table
 
 FOLDER = Path(__file__).parent / "reference"
@@ -58,7 +59,7 @@ def machines() -> str:
     from ratite.boards import boards_of
 
     parts = ["# Machines\n"]
-    for arch in inventory.ARCHITECTURES:
+    for arch in ARCHITECTURES:
         parts.append(f"## {arch}\n")
         rows = [
             (code(board.name), str(board.max_cpus), f"{board.ram_size >> 20} MiB", board.summary)

@@ -159,9 +159,9 @@ def sources_of_tests(*folders: str) -> str:
 def test_devices_and_boards_have_tests() -> None:
     """Every device's class or `-device` name, and every board's name, occurs in the tests of its folder."""
     from ratite.boards import BOARDS, boards_of
-    from ratite.cli.inventory import ARCHITECTURES
     from ratite.hw import load_all
     from ratite.hw.model import DEVICES
+    from ratite.isa import ARCHITECTURES
 
     load_all()
     text = sources_of_tests("hw", "boards")

@@ -1,10 +1,10 @@
 #!/bin/sh
-# build.sh OUTDIR: compile the benchmark programs, static, for riscv64. Needs Debian's gcc-riscv64-linux-gnu and libc6-dev-riscv64-cross.
+# build.sh OUTDIR [COMPILER]: compile the benchmark programs, static. The usual compiler is Debian's for riscv64 (gcc-riscv64-linux-gnu, libc6-dev-riscv64-cross).
 set -eu
 out=$1
+compiler=${2-riscv64-linux-gnu-gcc}
 mkdir -p "$out"
 cd "$(dirname "$0")"
-cross=${CROSS-riscv64-linux-gnu-}
 for source in *.c; do
-    "${cross}gcc" -O2 -std=gnu11 -Wall -Wextra -ffp-contract=off -static -o "$out/${source%.c}" "$source" -lm
+    "$compiler" -O2 -std=gnu11 -Wall -Wextra -ffp-contract=off -static -o "$out/${source%.c}" "$source" -lm
 done

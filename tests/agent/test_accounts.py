@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import base64
+import calendar
+import shutil
 import struct
+import subprocess
+import time
 
 import pytest
 
@@ -30,6 +34,26 @@ def test_users(client: Client, system: RecordedLinux, size: int) -> None:
     assert client.ask("guest-get-users") == [
         {"user": "ann", "login-time": 1_700_000_000.25}, {"user": "bob", "login-time": 1_600_000_000.25},
     ]    # fmt: skip
+
+
+def test_users_as_other_programs_have_them(client: Client, system: RecordedLinux) -> None:
+    """A file that utmpdump(1) has made, of which who(1) lists the same users and times."""
+    if not (shutil.which("utmpdump") and shutil.which("who")):
+        pytest.skip("no utmpdump or who here")
+    lines = [
+        "[2] [00000] [~~  ] [reboot  ] [~           ] [6.12.0              ] [0.0.0.0        ] [2024-07-14T08:00:00,000000+00:00]",
+        "[7] [01234] [ts/0] [ann     ] [pts/0       ] [192.0.2.7           ] [192.0.2.7      ] [2024-07-14T12:45:30,250000+00:00]",
+        "[8] [01235] [ts/1] [eve     ] [pts/1       ] [                    ] [0.0.0.0        ] [2024-07-14T12:46:00,000000+00:00]",
+        "[7] [01236] [tty1] [bob     ] [tty1        ] [                    ] [0.0.0.0        ] [2024-07-14T13:00:00,000000+00:00]",
+    ]
+    made = subprocess.run(["utmpdump", "-r"], input="\n".join(lines).encode() + b"\n", capture_output=True, check=True).stdout
+    path = system.add("/var/run/utmp", made)
+    rows = {row["user"]: row["login-time"] for row in client.ask("guest-get-users")}
+    assert rows == {"ann": calendar.timegm((2024, 7, 14, 12, 45, 30)) + 0.25, "bob": calendar.timegm((2024, 7, 14, 13, 0, 0))}
+    listed = subprocess.run(["who", path], capture_output=True, text=True, check=True, env={"TZ": "UTC", "LC_ALL": "C"}).stdout
+    assert [line.split()[0] for line in listed.splitlines()] == list(rows)
+    for line in listed.splitlines():
+        assert time.strftime("%b %d %H:%M", time.gmtime(rows[line.split()[0]])) in " ".join(line.split())
 
 
 @pytest.mark.parametrize("data", [b"", b"x" * 100, b"\xff" * 384, record(USER, "ann", 1)[:-1]])

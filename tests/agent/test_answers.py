@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -22,14 +23,19 @@ QUERIES = [
 ]    # fmt: skip
 
 
-def output(*words: str) -> Any:
-    """The JSON that a program prints."""
+def text(*words: str) -> str:
+    """What a program prints."""
     if shutil.which(words[0]) is None:
         pytest.skip(f"no {words[0]} here")
     done = subprocess.run(words, capture_output=True, text=True)
     if done.returncode:
         pytest.skip(f"{words[0]} fails here: {done.stderr.strip()}")
-    return json.loads(done.stdout)
+    return done.stdout
+
+
+def output(*words: str) -> Any:
+    """The JSON that a program prints."""
+    return json.loads(text(*words))
 
 
 @pytest.mark.parametrize("name", QUERIES)
@@ -52,6 +58,8 @@ def test_time_and_names(host: Client) -> None:
     assert host.ask("guest-get-host-name")["host-name"] == socket.gethostname()
     zone = host.ask("guest-get-timezone")
     assert zone == {"zone": time.strftime("%Z"), "offset": time.localtime().tm_gmtoff}
+    name, sign, hours, minutes = re.fullmatch(r"(\S+) ([+-])(\d\d)(\d\d)\n", text("date", "+%Z %z")).groups()    # type: ignore[union-attr]
+    assert zone == {"zone": name, "offset": int(f"{sign}1") * (int(hours) * 3600 + int(minutes) * 60)}
 
 
 def test_osinfo(host: Client) -> None:
@@ -96,6 +104,8 @@ def test_processors(host: Client) -> None:
     online = {row["logical-id"] for row in rows if row["online"]}
     assert len(rows) == os.sysconf("SC_NPROCESSORS_CONF") and len(online) == os.sysconf("SC_NPROCESSORS_ONLN")
     assert {row["cpu"] for row in host.ask("guest-get-cpustats")} == online
+    listed = {row["cpu"]: row["online"] for row in output("lscpu", "-J", "-a", "-e=CPU,ONLINE")["cpus"]}
+    assert {row["logical-id"]: row["online"] for row in rows} == listed
 
 
 def test_processor_statistics(host: Client) -> None:
@@ -106,7 +116,11 @@ def test_processor_statistics(host: Client) -> None:
 
     before, rows, after = read(), host.ask("guest-get-cpustats"), read()
     for row in rows:
-        for column, name in ((0, "user"), (2, "system"), (6, "softirq")):
+        names = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal", "guest", "guestnice")
+        assert [name for name in row if name not in ("type", "cpu")] == list(names[: len(before[row["cpu"]])])
+        for column, name in enumerate(names[: len(before[row["cpu"]])]):
+            if name == "iowait":    # proc_stat(5): it may go down
+                continue
             assert before[row["cpu"]][column] <= row[name] <= after[row["cpu"]][column]
 
 
@@ -115,14 +129,23 @@ def test_disks(host: Client) -> None:
     def flatten(devices: list[Any]) -> list[Any]:
         return [entry for device in devices for entry in (device, *flatten(device.get("children", [])))]
 
-    listed = [entry for entry in flatten(output("lsblk", "-J", "-b", "-o", "NAME,PATH,TYPE,SIZE,SERIAL")["blockdevices"]) if entry["size"]]
+    listed = [entry for entry in flatten(output("lsblk", "-J", "-b", "-o", "NAME,PATH,TYPE,SIZE,SERIAL,PKNAME")["blockdevices"]) if entry["size"]]
     rows = {row["name"]: row for row in host.ask("guest-get-disks")}
     assert set(rows) == {entry["path"] for entry in listed if not entry["path"].startswith("/dev/mapper/")}
     for entry in listed:
         if entry["path"] in rows:
             assert rows[entry["path"]]["partition"] == (entry["type"] == "part")
+            assert entry["pkname"] is None or f"/dev/{entry['pkname']}" in rows[entry["path"]]["dependencies"]
             if entry.get("serial") and "address" in rows[entry["path"]]:
                 assert entry["serial"] in rows[entry["path"]]["address"]["serial"]
+
+
+# The columns of /sys/block/*/stat, as Documentation/block/stat has them, with the answer's names.
+COUNTERS = (
+    "read-ios", "read-merges", "read-sectors", "read-ticks", "write-ios", "write-merges", "write-sectors", "write-ticks",
+    "ios-pgr", "total-ticks", "weight-ticks", "discard-ios", "discard-merges", "discard-sectors", "discard-ticks",
+    "flush-ios", "flush-ticks",
+)    # fmt: skip
 
 
 def test_disk_statistics(host: Client) -> None:
@@ -132,8 +155,9 @@ def test_disk_statistics(host: Client) -> None:
     for name, numbers in before.items():
         if name in rows:
             stats = rows[name]["stats"]
-            for column, member in ((0, "read-ios"), (2, "read-sectors"), (4, "write-ios"), (6, "write-sectors"), (9, "total-ticks")):
-                assert stats[member] >= int(numbers[column])
+            for column, member in enumerate(COUNTERS[: len(numbers)]):
+                assert member == "ios-pgr" or stats[member] >= int(numbers[column])
+            assert set(stats) == set(COUNTERS[: len(numbers)])
             assert f"{rows[name]['major']}:{rows[name]['minor']}" == Path(f"/sys/block/{name}/dev").read_text().strip()
 
 
@@ -150,6 +174,21 @@ def test_file_systems(host: Client) -> None:
         space = os.statvfs(row["mountpoint"])
         assert abs(row["used-bytes"] - (space.f_blocks - space.f_bfree) * space.f_frsize) < 1 << 30
         assert row["total-bytes"] >= row["used-bytes"]
+    sizes = {entry["target"]: entry for entry in flatten(output("findmnt", "-J", "-b", "-o", "TARGET,USED,AVAIL")["filesystems"])}
+    for row in rows:
+        used, free = int(sizes[row["mountpoint"]]["used"]), int(sizes[row["mountpoint"]]["avail"])
+        assert abs(row["used-bytes"] - used) < 1 << 30 and abs(row["total-bytes"] - used - free) < 1 << 30
+
+
+def test_devices(host: Client) -> None:
+    """Those that hang below a driver in sysfs, each with what its own files say."""
+    folder = Path("/sys/bus/pci/drivers")
+    listed = sorted((path.name, path.parent.name, path) for path in folder.glob("*/*:*:*.*")) if folder.exists() else []
+    rows = host.ask("guest-get-devices")
+    assert [row["driver-name"] for row in rows] == [driver for _, driver, _ in listed]
+    for row, (_, _, path) in zip(rows, listed, strict=True):
+        ids = row["id"]
+        assert f"0x{ids['vendor-id']:04x} 0x{ids['device-id']:04x}" == " ".join((path / name).read_text().strip() for name in ("vendor", "device"))
 
 
 def test_memory_blocks(host: Client) -> None:
@@ -161,3 +200,13 @@ def test_memory_blocks(host: Client) -> None:
         size = host.ask("guest-get-memory-block-info")["size"]
         online = sum(row["online"] for row in rows) * size
         assert online >= os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        listed = output("lsmem", "-J", "-b", "-a", "-o", "SIZE,STATE,BLOCK")["memory"]
+        blocks = {number: entry["state"] == "online" for entry in listed for number in span(str(entry["block"]))}
+        assert {row["phys-index"]: row["online"] for row in rows} == blocks
+        assert sum(entry["size"] for entry in listed) == size * len(rows)
+
+
+def span(words: str) -> range:
+    """The numbers of 4 or 4-7."""
+    first, _, last = words.partition("-")
+    return range(int(first), int(last or first) + 1)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import ctypes
 import os
 import struct
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from ratite.agent.linux import blocks, nvme
 from ratite.agent.linux.blocks import Block
@@ -185,6 +188,40 @@ def test_health_log(client: Client, system: RecordedLinux) -> None:
         expected[f"{name}-lo"] = 7 * offset
         expected[f"{name}-hi"] = 0x1000 * offset
     assert row["smart"] == expected
+
+
+# Which field of the answer each entry of the other program's list is; those from 06 on have 16 bytes.
+SHOWN = {
+    "01": "critical-warning", "02": "temperature", "03": "available-spare", "04": "available-spare-threshold", "05": "percentage-used",
+    **{f"{6 + number:02X}": name for number, name in enumerate(LONG.values())},
+}    # fmt: skip
+
+
+def recorded_pages() -> list[tuple[str, bytes, dict[str, int]]]:
+    """Disks, their pages, and what another program has shown for the fields."""
+    disks: list[tuple[str, bytearray, dict[str, int]]] = []
+    for line in (Path(__file__).parents[1] / "data" / "recorded" / "nvme-health.txt").read_text().splitlines():
+        kind, _, rest = line.partition(" ")
+        if kind == "disk":
+            disks.append((rest, bytearray(512), {}))
+        elif kind == "page":
+            offset, _, data = rest.partition(" ")
+            start, data_bytes = int(offset, 16), bytes.fromhex(data)
+            disks[-1][1][start : start + len(data_bytes)] = data_bytes
+        elif kind == "shown":
+            number, _, value = rest.partition(" ")
+            disks[-1][2][SHOWN[number]] = int(value, 16)
+    return [(name, bytes(page), shown) for name, page, shown in disks]
+
+
+@pytest.mark.parametrize(("name", "page", "shown"), recorded_pages(), ids=lambda value: value if isinstance(value, str) else "")
+def test_recorded_health_logs(client: Client, name: str, page: bytes, shown: dict[str, int]) -> None:
+    """Pages of real disks: every field is what CrystalDiskInfo has shown for the same page."""
+    found = nvme.decode(page)
+    client.schema.check({"type": "nvme", **found}, "GuestDiskSmart")
+    assert set(shown) == set(SHOWN.values()) and len(page) == 512
+    joined = {field: found[field] if field in found else found[f"{field}-lo"] | found[f"{field}-hi"] << 64 for field in shown}
+    assert joined == shown
 
 
 def test_disks_that_give_no_health_log(client: Client, system: RecordedLinux) -> None:

@@ -127,6 +127,23 @@ def test_handles_run_out_before_descriptors_do(client: Client, few_descriptors: 
     assert client.ask("guest-file-open", path="/dev/null") not in handles
 
 
+def test_programs_leave_descriptors_for_the_agent(client: Client, few_descriptors: int) -> None:
+    """Pipes to and from programs count with the files. When the programs have ended, and that was told, there is room again."""
+    pids: list[int] = []
+    while "return" in (answer := client.request("guest-exec", path="cat", capture_output=True, input_data="")):
+        pids.append(answer["return"]["pid"])
+        assert len(pids) < few_descriptors
+    assert answer["error"]["desc"].startswith("too many open files and programs")
+    files = [client.request("guest-file-open", path="/dev/null") for _ in range(4)]
+    assert "error" in files[-1], "what is left is not enough for a program's three pipes, and soon for no file"
+    assert client.ask("guest-get-osinfo")["kernel-release"] and len(os.listdir("/proc/self/fd")) < few_descriptors - 30
+    for pid in pids:
+        while not client.ask("guest-exec-status", pid=pid)["exited"]:
+            client.reactor.step(0.01)
+    assert client.agent.processes.descriptors == 0
+    assert client.ask("guest-file-open", path="/dev/null")
+
+
 def test_new_files_have_no_surprising_rights(client: Client, tmp_path: Path) -> None:
     """The umask holds, as for every program."""
     old = os.umask(0o027)

@@ -251,26 +251,104 @@ def test_a_serial_line(system: RecordedLinux, tmp_path: Path) -> None:
     os.close(slave)
 
 
-def test_a_device_whose_host_comes_and_goes(system: RecordedLinux, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The end of file of a port without a host is no end: the agent looks again, and forgets half a request."""
-    monkeypatch.setattr(channel, "RETRY_SECONDS", 0.01)
-    monkeypatch.setattr("stat.S_ISCHR", lambda mode: True)
-    pipe = tmp_path / "port"
-    os.mkfifo(pipe)
-    reactor, host = Reactor(), Listening()
-    line = channel.make(Method.VIRTIO_SERIAL, str(pipe), False, system, reactor, Log(), host)
-    line.open()
-    reads = iter([b"one", b"", b"", b"two"])
-    real_read = os.read
-    monkeypatch.setattr(os, "read", lambda descriptor, size: next(reads) if size == 64 << 10 else real_read(descriptor, size))
-    writer = os.open(pipe, os.O_WRONLY)
-    os.write(writer, b"x")
-    while host.events[-1] != b"two":
-        reactor.step(SECONDS)
-    assert host.events == ["new peer", b"one", "new peer", "new peer", b"two"]
-    line.close()
-    os.close(writer)
-    reactor.close()
+class Port:
+    """A virtio-serial port as Linux shows it: an end of file, and writing that would block, while there is no host."""
+
+    def __init__(self, system: RecordedLinux, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.reads: list[bytes] = []
+        self.written = b""
+        self.host = True
+        self.now = 1000.0
+        self.events = Listening()
+        monkeypatch.setattr(channel, "RETRY_SECONDS", 0.0)
+        monkeypatch.setattr("ratite.agent.channel.time.monotonic", lambda: self.now)
+        monkeypatch.setattr("stat.S_ISCHR", lambda mode: True)
+        (tmp_path / "port").touch()
+        os.unlink(tmp_path / "port")
+        os.mkfifo(tmp_path / "port")    # it is always ready for reading and writing, once something is in it
+        self.reactor = Reactor()
+        self.channel = channel.make(Method.VIRTIO_SERIAL, str(tmp_path / "port"), False, system, self.reactor, Log(), self.events)
+        self.channel.open()
+        self._writer = os.open(tmp_path / "port", os.O_WRONLY)
+        os.write(self._writer, b"x")
+        monkeypatch.setattr("ratite.agent.channel.os.read", self.read)
+        monkeypatch.setattr("ratite.agent.channel.os.write", self.write)
+
+    def read(self, descriptor: int, size: int) -> bytes:
+        if self.reads:
+            return self.reads.pop(0)
+        if self.host:
+            raise BlockingIOError
+        return b""
+
+    def write(self, descriptor: int, data: bytes) -> int:
+        if not self.host:
+            raise BlockingIOError
+        self.written += bytes(data)
+        return len(data)
+
+    def close(self) -> None:
+        self.channel.close()
+        self.reactor.close()
+
+
+@pytest.fixture
+def port(system: RecordedLinux, tmp_path: Path) -> Iterator[Port]:
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        port = Port(system, tmp_path, monkeypatch)
+        yield port
+        port.close()
+        os.close(port._writer)
+
+
+def test_a_device_whose_host_comes_and_goes(port: Port) -> None:
+    """The end of file of a port without a host is no end: the agent looks again, and after a second forgets half a request."""
+    port.reads = [b"half"]
+    port.reactor.step(SECONDS)
+    port.host = False
+    for _ in range(6):
+        port.reactor.step(SECONDS)
+        port.now += 0.3
+    assert port.events.events[:2] == ["new peer", b"half"] and "new peer" in port.events.events[2:]
+    port.host, port.reads = True, [b"two"]
+    while b"two" not in port.events.events:
+        port.reactor.step(SECONDS)
+
+
+def test_answers_are_kept_until_the_host_is_seen(port: Port) -> None:
+    """What a new host asks arrives before Linux knows of the host: the answer waits through an end of file, and is sent then."""
+    port.host = False
+    port.reactor.step(SECONDS)
+    port.reads = [b"request"]
+    while b"request" not in port.events.events:
+        port.reactor.step(SECONDS)
+    port.channel.send(b"answer")
+    for _ in range(5):
+        port.reactor.step(SECONDS)
+    assert port.written == b"" and port.events.events.count("new peer") == 1
+    port.host = True
+    while not port.written:
+        port.reactor.step(SECONDS)
+    assert port.written == b"answer"
+
+
+def test_a_host_that_leaves_without_its_answers(port: Port) -> None:
+    """A megabyte that nobody takes: the agent rests between its looks, and drops it after a second. The next host has none of it."""
+    port.host = False
+    rests: list[float] = []
+    later = port.reactor.call_later
+    port.reactor.call_later = lambda seconds, callback: (rests.append(seconds), later(seconds, callback))[1]    # type: ignore[method-assign]
+    port.channel.send(bytes(channel.OUTPUT_FULL))
+    for count in range(1, 4):
+        port.reactor.step(SECONDS)
+        assert len(rests) == count
+    assert not port.channel.has_room
+    port.now += channel.ABSENT_SECONDS
+    while not port.channel.has_room:
+        port.reactor.step(SECONDS)
+    port.host = True
+    port.channel.send(b"answer")
+    assert port.written == b"answer"
 
 
 def test_a_device_that_is_not_there_yet(system: RecordedLinux, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

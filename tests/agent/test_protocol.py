@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,17 @@ def test_the_agent_needs_the_standard_library_only() -> None:
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [str(node.module)] if isinstance(node, ast.ImportFrom) else []
             assert not [name for name in names if name.startswith("ratite") and not name.startswith("ratite.agent")], path
+
+
+def test_the_table_of_checks_is_complete() -> None:
+    """The manual says for each command how its answer is checked, and names tests that there are."""
+    text = (Path(__file__).parents[2] / "docs" / "guest-agent.md").read_text()
+    rows = [line for line in text.partition("## How the answers are checked")[2].splitlines() if line.startswith("| `")]
+    named = [name for row in rows for name in re.findall(r"`(guest-[a-z-]+)`", row.split("|")[1])]
+    assert sorted(named) == sorted(Schema().commands)
+    for row in rows:
+        files = re.findall(r"`(test_\w+\.py)`", row.split("|")[3])
+        assert files and all((Path(__file__).parent / name).exists() for name in files), row
 
 
 def test_sync(client: Client) -> None:

@@ -1,6 +1,7 @@
 """FreeBSD and Solaris: what is run there, and how the text of those systems' programs is read.
 
-The texts follow the manual pages and examples of FreeBSD 14 and illumos; the tests run on neither.
+`tests/data/recorded` has what such systems have printed; its README says where it is from. The texts below are of cases
+that are not among them, and follow the manual pages. The tests run on neither system.
 """
 
 from __future__ import annotations
@@ -13,10 +14,22 @@ from typing import Any
 import pytest
 
 from ratite.agent.system.base import Method, Outcome
-from ratite.agent.system.freebsd import FreeBSD, parse_ifconfig
-from ratite.agent.system.solaris import Solaris
+from ratite.agent.system.freebsd import FreeBSD, parse_ifconfig, parse_netstat
+from ratite.agent.system.solaris import Solaris, parse_interfaces, parse_kstat
 
 from .conftest import NOW, Client, Recorder
+
+RECORDED = Path(__file__).parents[1] / "data" / "recorded"
+
+
+def recorded(name: str) -> str:
+    """What a program has printed on a real system."""
+    return (RECORDED / name).read_text()
+
+
+def addresses(row: dict[str, Any]) -> list[tuple[str, int]]:
+    """An interface's addresses in an answer."""
+    return [(entry["ip-address"], entry["prefix"]) for entry in row.get("ip-addresses", [])]
 
 
 class RecordedFreeBSD(Recorder, FreeBSD):
@@ -69,6 +82,35 @@ NETSTAT = """{"statistics": {"interface": [
 """
 
 
+def test_a_recorded_freebsd(freebsd: RecordedFreeBSD, connect: Callable[..., Client]) -> None:
+    """A virtual machine with two cards, and the counters of another one with a card of the same name."""
+    freebsd.program("/sbin/ifconfig", Outcome(0, recorded("freebsd-ifconfig-vm.txt"), ""))
+    freebsd.program("/usr/bin/netstat", Outcome(0, recorded("freebsd-netstat.json"), ""))
+    first, second, loopback = connect(freebsd).ask("guest-network-get-interfaces")
+    assert [row["name"] for row in (first, second, loopback)] == ["vtnet0", "vtnet1", "lo0"]
+    assert (first["hardware-address"], second["hardware-address"]) == ("52:54:00:cc:08:d2", "52:54:00:52:0b:b5")
+    assert addresses(first) == [("fe80::5054:ff:fecc:8d2", 64), ("192.168.122.10", 24)]
+    assert addresses(second) == [("fe80::5054:ff:fe52:bb5", 64), ("10.73.5.237", 23)]
+    assert addresses(loopback) == [("::1", 128), ("fe80::1", 64), ("127.0.0.1", 8)] and "hardware-address" not in loopback
+    assert first["statistics"] == {
+        "rx-bytes": 3661133356, "rx-packets": 14409097, "rx-errs": 0, "rx-dropped": 0,
+        "tx-bytes": 4606661018, "tx-packets": 14006498, "tx-errs": 0, "tx-dropped": 0,
+    }    # fmt: skip
+    assert "statistics" not in second and loopback["statistics"]["rx-bytes"] == 7314451024
+    assert [words for words, _ in freebsd.runs] == [["/sbin/ifconfig", "-a"], ["/usr/bin/netstat", "-i", "-b", "-n", "--libxo", "json"]]
+
+
+def test_recorded_cards_of_freebsd() -> None:
+    """Real cards print more: factory addresses, optics, VLANs, options without a number, prefix lengths with a slash."""
+    rows = {row.name: row for row in parse_ifconfig(recorded("freebsd-ifconfig-cards.txt"))}
+    assert {name: row.hardware for name, row in rows.items()} == {
+        "cxl3": "00:07:43:3d:b7:70", "ix0": "00:1b:21:8b:f8:2c", "mce0": "0c:42:a1:2b:03:74", "re0.33": "80:00:73:63:5c:48",
+    }    # fmt: skip
+    assert rows["cxl3"].addresses == rows["re0.33"].addresses == []
+    assert rows["ix0"].addresses == [("10.10.2.101", 24)]
+    assert rows["mce0"].addresses == [("23.246.26.130", 25), ("fe80::e42:a1ff:fe2b:374", 64), ("2a00:86c0:1026:1026::130", 64)]
+
+
 def test_freebsd_interfaces(freebsd: RecordedFreeBSD, connect: Callable[..., Client]) -> None:
     """Addresses with prefix lengths from either way to write them; the counters of links, not those of addresses."""
     freebsd.program("/sbin/ifconfig", Outcome(0, IFCONFIG, ""))
@@ -87,6 +129,7 @@ def test_freebsd_interfaces(freebsd: RecordedFreeBSD, connect: Callable[..., Cli
     assert tunnel["ip-addresses"] == [{"ip-address": "10.8.0.2", "ip-address-type": "ipv4", "prefix": 32}]
     assert "statistics" not in tunnel
     assert parse_ifconfig("garbage\n\tinet 1.2.3.4\n") == []
+    assert parse_netstat("[]") == parse_netstat("{}") == parse_netstat("") == {}
 
 
 def test_freebsd_without_counters(freebsd: RecordedFreeBSD, connect: Callable[..., Client]) -> None:
@@ -105,6 +148,15 @@ def test_freebsd_shutdown(freebsd: RecordedFreeBSD, connect: Callable[..., Clien
     freebsd.program("/sbin/shutdown")
     connect(freebsd).ask("guest-shutdown", mode=mode)
     assert freebsd.runs[0][0][:3] == ["/sbin/shutdown", letter, "+0"]
+
+
+def test_a_recorded_shutdown(freebsd: RecordedFreeBSD, connect: Callable[..., Client]) -> None:
+    """What shutdown(8) prints when it has begun is no answer; what it says when it cannot is."""
+    freebsd.program("/sbin/shutdown", Outcome(0, recorded("freebsd-shutdown.txt"), ""))
+    client = connect(freebsd)
+    client.ask("guest-shutdown", mode="reboot")
+    freebsd.outcomes["/sbin/shutdown"] = Outcome(1, "", "shutdown: NOT super-user\n")
+    assert client.error("guest-shutdown").endswith("failed to shutdown: shutdown: NOT super-user")
 
 
 def test_freebsd_time_and_passwords(freebsd: RecordedFreeBSD, connect: Callable[..., Client]) -> None:
@@ -144,6 +196,44 @@ link:0:net0:rbytes64\t9001234
 link:0:net9:rbytes64\t1
 unix:0:system_misc:ncpus\t2
 """
+
+
+def test_a_recorded_illumos(solaris: RecordedSolaris, connect: Callable[..., Client]) -> None:
+    """A SmartOS machine: a card without an address, one with, a virtual link, the loopback in both families."""
+    for program, name in (("/usr/sbin/ipadm", "ipadm"), ("/usr/sbin/dladm", "dladm"), ("/usr/bin/kstat", "kstat")):
+        solaris.program(program, Outcome(0, recorded(f"illumos-{name}.txt"), ""))
+    rows = {row["name"]: row for row in connect(solaris).ask("guest-network-get-interfaces")}
+    assert list(rows) == ["igb0", "ixgbe3", "lo0", "external0"]
+    assert rows["igb0"] == {"name": "igb0", "hardware-address": "24:6e:96:24:2f:5c"}
+    assert rows["ixgbe3"]["hardware-address"] == "24:6e:96:24:2f:5a"
+    assert addresses(rows["ixgbe3"]) == [("10.65.245.20", 24)]
+    assert addresses(rows["external0"]) == [("10.65.246.20", 24)]
+    assert addresses(rows["lo0"]) == [("127.0.0.1", 8), ("::1", 128)]
+    assert [words for words, _ in solaris.runs] == [
+        ["/usr/sbin/ipadm", "show-addr", "-p", "-o", "addrobj,addr"],
+        ["/usr/sbin/dladm", "show-phys", "-m", "-p", "-o", "link,address"],
+        ["/usr/bin/kstat", "-p", "-m", "link"],
+    ]
+
+
+def test_recorded_counters_of_illumos() -> None:
+    """Two links of a zone, among statistics that are no numbers or not asked for."""
+    counters = parse_kstat(recorded("illumos-kstat.txt"))
+    assert {name: row._asdict() for name, row in counters.items()} == {
+        "net0": {"rx_bytes": 113983614, "rx_packets": 682834, "rx_errs": 0, "rx_dropped": 0,
+                 "tx_bytes": 12820668, "tx_packets": 105445, "tx_errs": 0, "tx_dropped": 0},
+        "net1": {"rx_bytes": 304384894, "rx_packets": 4947620, "rx_errs": 0, "rx_dropped": 0,
+                 "tx_bytes": 73324, "tx_packets": 1594, "tx_errs": 0, "tx_dropped": 0},
+    }    # fmt: skip
+    (link,) = (row for row in parse_interfaces("", "net0:2\\:8\\:20\\:1\\:2\\:3\n", recorded("illumos-kstat.txt")) if row.name == "net0")
+    assert link.counters == counters["net0"]
+
+
+def test_recorded_addresses_of_solaris() -> None:
+    """A link-local address with its prefix length of 10 bits. Here the first field, which names the address, was the state."""
+    text = recorded("solaris-ipadm-state.txt").replace("ok:", "net0/x:")
+    (row,) = parse_interfaces(text, "", "")
+    assert row.addresses == [("127.0.0.1", 8), ("172.16.50.146", 24), ("::1", 128), ("fe80::20c:29ff:fe3d:f60c", 10)]
 
 
 def test_solaris_interfaces(solaris: RecordedSolaris, connect: Callable[..., Client]) -> None:

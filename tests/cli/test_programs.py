@@ -83,7 +83,7 @@ def test_version_imports_little(program: str) -> None:
         "print(*sorted(sys.modules))"
     )
     modules = set(subprocess.run(python(code), capture_output=True, text=True, check=True).stdout.split())
-    heavy = {"llvmlite", "rich", "ctypes", "asyncio", "subprocess", "dataclasses", "inspect", "json", "ratite.isa"}
+    heavy = {"llvmlite", "rich", "ctypes", "asyncio", "subprocess", "dataclasses", "inspect", "json", "ratite.isa.arch", "ratite.isa.dsl"}
     assert not modules & heavy
 
 

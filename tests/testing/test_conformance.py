@@ -7,9 +7,14 @@ from dataclasses import replace
 
 import pytest
 
-from ratite.testing.conformance import CODE, DATA, Case, Generator, Outcome, Report, Skip, address_operands, difference
-from ratite.testing.evaluation import ReferenceEngine
-from tests.isa.riscv.subject import EVENTS, subject
+from ratite.cpu.vcpu import StateView
+from ratite.isa.target import FOLDERS
+from ratite.testing.conformance import CODE, DATA, Case, Generator, Outcome, Report, Skip, address_operands, difference, loongarch, table
+from ratite.testing.conformance.__main__ import main
+from ratite.testing.conformance.profile import find_profile
+from ratite.testing.conformance.reference import ReferenceEngine
+from ratite.testing.conformance.riscv import EVENTS, subject
+from ratite.testing.conformance.saved_state import lost
 
 SUBJECT = subject(64)
 
@@ -59,6 +64,79 @@ def test_skips_are_counted_with_their_reason() -> None:
     report.compare(cases("add") + cases("sub", 2), ReferenceEngine(SUBJECT.arch, EVENTS), Liar(lambda o: o))
     assert not report.failures
     assert str(report) == "liar: 2 cases compared\nliar: 5 skipped: it lies"
+
+
+def test_skips_hold_for_versions() -> None:
+    """One that ends with a version, and one that begins with it; an engine that tells no version is an old one."""
+    ends, begins = (Skip("liar", "", lambda case, expected: True, **{when: (8, 2)}) for when in ("before", "since"))
+    assert [ends.holds("liar", version) for version in ((), (7, 2), (8, 2), (11, 1))] == [True, True, False, False]
+    assert [begins.holds("liar", version) for version in ((), (7, 2), (8, 2), (11, 1))] == [False, False, True, True]
+
+
+def test_the_table_tells_covered_skipped_and_failing() -> None:
+    """A row for each extension, and below it the reasons and the first failures."""
+    report = Report([Skip("liar", "it lies", lambda case, expected: case.insn.name == "sub")])
+    chosen = cases("add") + cases("sub") + cases("mul")
+    report.compare(chosen, ReferenceEngine(SUBJECT.arch, EVENTS), Liar(CHANGES["event"]))
+    lines = table(report, [cases(name, 1)[0].insn for name in ("add", "sub", "mul", "xor")]).splitlines()
+    assert [line.split() for line in lines[:4]] == [
+        ["extension", "of", "liar"],
+        ["i", "3", "1", "(1", "failing)"],
+        ["m", "1", "1", "(1", "failing)"],
+        ["all", "4", "2", "(2", "failing)"],
+    ]
+    assert [line.strip() for line in lines[5:10]] == ["Skipped by liar:", "it lies:", "wholly: sub", "no case:", "wholly: xor"]
+    assert lines[11] == "Failing: 10 cases"
+
+
+def test_indexes_lie_near_the_pointer() -> None:
+    """Where two registers make an address, one is a pointer and the other a small number, so that such accesses are tried."""
+    about = loongarch.subject("la464,lsx=off")
+    chosen = list(Generator(about, seed=1).cases(40, lambda insn: insn.name in ("ldx.d", "stx.d")))
+    outcomes = ReferenceEngine(about.arch, loongarch.EVENTS).run(chosen)
+    assert sum(not outcome.event for outcome in outcomes) > len(chosen) / 2
+
+
+@pytest.mark.parametrize("isa", FOLDERS)
+def test_all_declared_state_is_saved_and_restored(isa: str) -> None:
+    """Random values in everything that an instruction set declares, rounding and flags included."""
+    count, found = lost(find_profile(isa).machine())
+    assert not found
+    assert count > 100
+
+
+def test_what_is_not_saved_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A field that saving leaves out."""
+    save = StateView.save
+    monkeypatch.setattr(StateView, "save", lambda state: {n: v for n, v in save(state).items() if n not in ("fp_round", "mepc")})
+    assert lost(find_profile("riscv64").machine())[1] == ["fp_round", "mepc", "rounding of machine code"]
+
+
+@pytest.mark.parametrize("isa", FOLDERS)
+def test_command_prints_a_table(isa: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """`python -m ratite.testing.conformance` with engines of ours; everything agrees."""
+    assert main(["--isa", isa, "--only", "and|addi?$|or", "--cases", "1", "--engines", "stencils,text", "--each"]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert lines[0][:3] == ["instruction", "of", "stencils"]
+    assert ["and", "1", "1"] in [line[:3] for line in lines]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--isa", "loongarch63"], "loongarch64"),
+        (["--isa", "riscv64", "--engines", "stencil"], "stencils"),
+        (["--isa", "riscv64", "--against", "bochs"], "qemu"),
+        (["--isa", "riscv64", "--against", "qemu=/nonexistent/qemu"], "/nonexistent/qemu"),
+        (["--isa", "loongarch64", "--against", "unicorn"], "Unicorn"),
+    ],
+)
+def test_wrong_words_are_told_in_a_line(words: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """What cannot be done ends with status 2."""
+    assert main(words) == 2
+    told = capsys.readouterr().err
+    assert says in told
+    assert told.count("\n") == 1
 
 
 def test_a_seed_gives_the_same_cases() -> None:

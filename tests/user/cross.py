@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 
 RISCV_CC = shutil.which("riscv64-linux-gnu-gcc")
+LOONGARCH_CC = next(filter(None, (shutil.which(f"loongarch64-linux-gnu-gcc{version}") for version in ("", "-15", "-14"))), None)
+CROSS_CC = {"riscv64": RISCV_CC, "loongarch64": LOONGARCH_CC}
+"""Compilers with a C library, by architecture."""
 HOST_CC = shutil.which("gcc")
 QEMU = shutil.which("qemu-riscv64-static") or shutil.which("qemu-riscv64")
 QEMU32 = shutil.which("qemu-riscv32-static") or shutil.which("qemu-riscv32")

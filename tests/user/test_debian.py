@@ -202,23 +202,32 @@ def test_sqlite(debian: Debian, tmp_path: Path) -> None:
     assert ask("select count(*), min(a) from t; pragma integrity_check;") == "250|2\nok\n"
 
 
-def test_go(tmp_path: Path) -> None:
-    """esbuild, a static Go program with many threads, timers and signals of its own."""
+@pytest.mark.parametrize("arch", ["riscv64", "loong64"])
+def test_go(arch: str, tmp_path: Path) -> None:
+    """esbuild, a static Go program with many threads, timers and signals of its own: it transforms a text, and puts two files into
+    one, which the host runs if it can."""
     npm = shutil.which("npm")
     if npm is None:
         pytest.skip("no npm on this host")
-    folder = cache.folder("tests", "esbuild")
+    folder = cache.folder("tests", f"esbuild-{arch}")
     program = folder / "package/bin/esbuild"
     if not program.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        packed = subprocess.run([npm, "pack", "--silent", "@esbuild/linux-riscv64"], cwd=folder, capture_output=True,
+        packed = subprocess.run([npm, "pack", "--silent", f"@esbuild/linux-{arch}"], cwd=folder, capture_output=True,
                                 text=True)
         if packed.returncode:
             pytest.skip("no npm registry to be had")
         shutil.unpack_archive(folder / packed.stdout.strip(), folder)
+    command = [*(word.replace("riscv64", "loongarch64" if arch == "loong64" else arch) for word in RATITE), str(program)]
     source = "let x: number = 1; export const f = (a: string) => a + x; console.log(f('hi'))"
-    assert check([*RATITE, str(program), "--minify", "--loader=ts"], source) == (
+    assert check([*command, "--minify", "--loader=ts"], source) == (
         'let e=1;export const f=o=>o+e;console.log(f("hi"));\n')
+    (tmp_path / "first.ts").write_text("import { cube } from './second'; console.log([1, 2, 3].map(cube).join());")
+    (tmp_path / "second.ts").write_text("export const cube = (n: number): number => n ** 3;\nexport const unused = 1;")
+    bundle = check([*command, "first.ts", "--bundle"], folder=tmp_path)
+    assert "unused" not in bundle and "import" not in bundle
+    if node := shutil.which("node"):
+        assert check([node, "-"], bundle) == "1,8,27\n"
 
 
 class Terminal:

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from ratite.user import siginfo
 from ratite.user.abi import abi
 from ratite.user.abi.base import AlternateStack, Handler
-from ratite.user.abi.registers import Registers
-from ratite.user.abi.riscv import SIGINFO_SIZE, Riscv
+from ratite.user.abi.registers import SIGINFO_SIZE, Registers
+from ratite.user.abi.riscv import Riscv
 from ratite.user.failure import SyscallError
 from ratite.user.signalnumbers import SIGCHLD, SIGSEGV
 from ratite.user.space import MAP_ANONYMOUS, MAP_PRIVATE, GuestSpace

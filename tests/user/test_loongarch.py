@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ratite.isa.loongarch.exceptions import Cause
+from ratite.testing.conformance.loongarch import TARGET, compilers
 from ratite.user import siginfo
 from ratite.user.abi.base import AlternateStack, Handler
 from ratite.user.abi.loongarch import FIRST_PART, LoongArch64
@@ -20,7 +21,6 @@ from ratite.user.engine import make
 from ratite.user.failure import SyscallError
 from ratite.user.signalnumbers import SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP
 from ratite.user.space import MAP_ANONYMOUS, MAP_PRIVATE, GuestSpace
-from tests.isa.loongarch.linux_target import TARGET, compilers
 
 PROGRAM = Path(__file__).parent / "programs" / "loongarch" / "abi64.c"
 RATITE = [sys.executable, "-c", "import sys; from ratite.cli.user import loongarch64; sys.exit(loongarch64())"]

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.user.cross import (
+    CROSS_CC,
     HOST_CC,
     QEMU,
     QEMU32,
@@ -48,7 +49,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def build(compiler: str | None, name: str, out: Path, *flags: str) -> Path:
     assert compiler is not None
     if not out.exists():
-        out.parent.mkdir(exist_ok=True)
+        out.parent.mkdir(parents=True, exist_ok=True)
         subprocess.run([compiler, "-O1", "-w", "-pthread", *flags, str(PROGRAMS / f"{name}.c"), "-o", str(out)],
                        check=True)
     return out
@@ -66,14 +67,18 @@ def native(name: str, folder: Path) -> list[str]:
     return run([str(program)], program.parent)
 
 
-@needs_riscv_cc
 @needs_host_cc
 @pytest.mark.parametrize("linking", ["static", "dynamic"])
 @pytest.mark.parametrize("name", NAMES)
-def test_as_on_linux(name: str, linking: str, folder: Path) -> None:
+@pytest.mark.parametrize("arch", CROSS_CC)
+def test_as_on_linux(arch: str, name: str, linking: str, folder: Path) -> None:
     """Ratite's run prints what the host's kernel makes the program print."""
-    program = build(RISCV_CC, name, folder / linking / name, *(["-static"] if linking == "static" else []))
-    assert run([*RATITE, str(program)], program.parent) == native(name, folder)
+    if CROSS_CC[arch] is None:
+        pytest.skip(f"no compiler with a C library for {arch}")
+    if linking == "dynamic" and not Path(f"/usr/{arch}-linux-gnu").is_dir():
+        pytest.skip(f"no shared libraries of {arch}")
+    program = build(CROSS_CC[arch], name, folder / arch / linking / name, *(["-static"] if linking == "static" else []))
+    assert run([*(word.replace("riscv64", arch) for word in RATITE), str(program)], program.parent) == native(name, folder)
 
 
 @needs_riscv_cc

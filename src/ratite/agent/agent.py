@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import traceback
 from collections.abc import Iterable
 from typing import Any
@@ -20,6 +21,7 @@ from ratite.agent.system.base import System
 
 PROTOCOL_VERSION = "7.1.0"    # of QEMU, whose commands these are
 
+_RESERVED_DESCRIPTORS = 64
 _MEMBERS = {"execute", "arguments", "id"}
 
 
@@ -64,6 +66,15 @@ class Agent:
         if self.frozen and not command.while_frozen:
             return f"Command {command.name} has been disabled: the agent is in frozen state"
         return ""
+
+    def check_room(self, count: int) -> None:
+        """Raises AgentError when clients have so many files and programs that `count` more descriptors are too many: the
+        agent keeps some, with which it can serve every other command and the next client.
+        """
+        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        taken = len(self.files) + self.processes.descriptors
+        if soft != resource.RLIM_INFINITY and taken + count > max(count, soft - _RESERVED_DESCRIPTORS):
+            raise AgentError(f"too many open files and programs: they have {taken} descriptors; close some")
 
     def answer(self, request: Any) -> bytes:
         """Act on a value from the stream; returns what to send, which is empty for some commands when they succeed."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import socket
 import stat
+import time
 from collections.abc import Callable
 from typing import Protocol
 
@@ -19,6 +20,7 @@ from ratite.agent.system.base import Method, System
 
 OUTPUT_FULL = 1 << 20      # waiting output from which no more requests are read
 RETRY_SECONDS = 0.1        # a device says that the host has gone, but not when it comes back
+ABSENT_SECONDS = 1.0       # a host that was away for so long will not be answered what it has asked
 REOPEN_SECONDS = 1.0
 _PIECE = 64 << 10
 _FIRST_PASSED_SOCKET = 3   # sd_listen_fds(3)
@@ -101,6 +103,7 @@ class Channel:
             self._hang_up(error)
             return
         if data:
+            self._on_contact()
             self._listener.on_data(data)
         else:
             self._hang_up(None)
@@ -115,7 +118,11 @@ class Channel:
                 self._hang_up(error)
                 return
             del self._output[:count]
+            self._on_contact()
         self._watch()
+
+    def _on_contact(self) -> None:
+        """The other side has sent or taken something."""
 
     def _hang_up(self, error: OSError | None) -> None:
         """The other side has gone, or (with an error) the channel is broken."""
@@ -123,11 +130,17 @@ class Channel:
 
 
 class DeviceChannel(Channel):
-    """A character device. The host may come and go; while it is away the device shows an end of file."""
+    """A character device. The host may come and go; while it is away the device shows an end of file.
+
+    Linux hands on what a new host sends before it takes note that there is one, so behind an end of file may be what a
+    host has asked already that is there. Nothing is dropped until the device has shown the end for a while.
+    """
 
     path = ""
     make_raw: Callable[[int], None] | None = None
     retry = False
+    _in_contact = False
+    _absent_since: float | None = None
 
     def open(self) -> None:
         try:
@@ -149,18 +162,36 @@ class DeviceChannel(Channel):
             raise SetupError(f"cannot use {self.path} as a serial line: {error}") from None
         self._begin(descriptor)
 
+    def _on_ready(self, events: int) -> None:
+        was_full, self._in_contact = not self.has_room, False
+        super()._on_ready(events)
+        if was_full and not self._in_contact and self._descriptor >= 0:
+            self._rest()    # without a host Linux says that the device is ready, but it takes nothing
+
+    def _on_contact(self) -> None:
+        self._in_contact, self._absent_since = True, None
+
     def _hang_up(self, error: OSError | None) -> None:
-        self._listener.on_new_peer()
         if error is None:
-            self._output.clear()
-            self.reactor.forget(self._descriptor)
-            self.reactor.call_later(RETRY_SECONDS, self._try_again)
-        elif self.retry:
-            self._end()
+            self._rest()
+            return
+        self._listener.on_new_peer()
+        self._end()
+        if self.retry:
             self.reactor.call_later(REOPEN_SECONDS, self.open)
         else:
-            self._end()
             self.reactor.stop()
+
+    def _rest(self) -> None:
+        """Look again in a moment. After some moments without a host, forget what the one before has asked."""
+        now = time.monotonic()
+        if self._absent_since is None:
+            self._absent_since = now
+        elif now - self._absent_since >= ABSENT_SECONDS:
+            self._output.clear()
+            self._listener.on_new_peer()
+        self.reactor.forget(self._descriptor)
+        self.reactor.call_later(RETRY_SECONDS, self._try_again)
 
     def _try_again(self) -> None:
         if self._descriptor >= 0:

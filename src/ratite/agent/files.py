@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-import resource
 
 from ratite.agent.errors import AgentError
 from ratite.agent.state import State
 
 _MOST = 1000
-_RESERVED = 64    # descriptors that stay for everything else
 
 
 class OpenFiles:
@@ -22,16 +20,10 @@ class OpenFiles:
     def __len__(self) -> int:
         return len(self._open)
 
-    @property
-    def limit(self) -> int:
-        """How many files may be open at a time."""
-        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        return _MOST if soft == resource.RLIM_INFINITY else max(1, min(_MOST, soft - _RESERVED))
-
     def check_room(self) -> None:
         """Raises AgentError when there are too many."""
-        if len(self._open) >= self.limit:
-            raise AgentError(f"too many open files: {self.limit} is the limit; close some")
+        if len(self._open) >= _MOST:
+            raise AgentError(f"too many open files: {_MOST} is the limit; close some")
 
     def add(self, descriptor: int) -> int:
         """Take a descriptor; returns its handle. Raises AgentError, and closes it, when no handle can be had."""

@@ -64,6 +64,11 @@ class Input:
         os.set_blocking(descriptor, False)
         reactor.watch(descriptor, WRITE, lambda events: self._write())
 
+    @property
+    def ended(self) -> bool:
+        """Whether all is written, or the program does not want it."""
+        return self._descriptor < 0
+
     def _write(self) -> None:
         try:
             self._data = self._data[os.write(self._descriptor, self._data[:_PIECE]) :]
@@ -76,7 +81,7 @@ class Input:
 
     def close(self) -> None:
         """Write no more."""
-        if self._descriptor >= 0:
+        if not self.ended:
             self._reactor.forget(self._descriptor)
             os.close(self._descriptor)
             self._descriptor = -1
@@ -99,6 +104,11 @@ class Child:
             output.read()
         return all(output.ended for output in self.outputs.values())
 
+    @property
+    def descriptors(self) -> int:
+        """How many pipes to and from the program are open."""
+        return sum(not stream.ended for stream in (self.given, *self.outputs.values()) if stream is not None)
+
     def close(self) -> None:
         """Give the descriptors back."""
         for stream in (self.given, *self.outputs.values()):
@@ -115,6 +125,11 @@ class Processes:
 
     def __len__(self) -> int:
         return len(self._children)
+
+    @property
+    def descriptors(self) -> int:
+        """How many pipes are open to programs and from them."""
+        return sum(child.descriptors for child in self._children.values())
 
     def __getitem__(self, pid: int) -> Child:
         if pid not in self._children:

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 from ratite.bits import MiB
 from ratite.errors import DefinitionError, unknown
 from ratite.hw.model.properties import STR, Property, PropertyOwner
+from ratite.isa import ARCHITECTURES
 
 if TYPE_CHECKING:
     from ratite.boards.machine import Machine
 
-FOLDERS = ("loongarch", "riscv")
-"""The folders that hold boards, one file a board."""
+FOLDERS = sorted({architecture.folder for architecture in ARCHITECTURES.values()})
+"""The folders that hold boards, one file a board; an instruction set's has its name."""
 
 
 class MachineOptions(PropertyOwner):

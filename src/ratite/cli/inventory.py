@@ -8,8 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ratite.errors import unknown
-
-ARCHITECTURES = ("riscv64", "riscv32", "loongarch64")
+from ratite.isa import ARCHITECTURES
 
 
 class Row(NamedTuple):

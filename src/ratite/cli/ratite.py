@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from ratite.cli.entry import guard, version_line
 from ratite.errors import unknown
+from ratite.isa import ARCHITECTURES
 
 
 class Command(NamedTuple):
@@ -30,12 +31,8 @@ COMMANDS = {
 }
 
 PROGRAMS = {
-    "ratite-system-riscv64": "emulate a 64-bit RISC-V machine",
-    "ratite-system-riscv32": "emulate a 32-bit RISC-V machine",
-    "ratite-system-loongarch64": "emulate a 64-bit LoongArch machine",
-    "ratite-riscv64": "run a 64-bit RISC-V Linux program",
-    "ratite-riscv32": "run a 32-bit RISC-V Linux program",
-    "ratite-loongarch64": "run a 64-bit LoongArch Linux program",
+    **{f"ratite-system-{name}": f"emulate a {architecture.title} machine" for name, architecture in ARCHITECTURES.items()},
+    **{f"ratite-{name}": f"run a {architecture.title} Linux program" for name, architecture in ARCHITECTURES.items()},
     "ratite-ga": "inside a guest: do what the host asks, as QEMU's guest agent does",
 }
 

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from ratite.cli import machine_options
 from ratite.cli.entry import guard, version_line
 from ratite.cli.machine_options import SystemConfig
+from ratite.isa import ARCHITECTURES
 
 
-def riscv64() -> int:
-    """The program `ratite-system-riscv64`."""
-    return guard("ratite-system-riscv64", lambda words: main("riscv64", words))
-
-
-def riscv32() -> int:
-    """The program `ratite-system-riscv32`."""
-    return guard("ratite-system-riscv32", lambda words: main("riscv32", words))
-
-
-def loongarch64() -> int:
-    """The program `ratite-system-loongarch64`."""
-    return guard("ratite-system-loongarch64", lambda words: main("loongarch64", words))
+def __getattr__(name: str) -> Callable[[], int]:
+    """The program `ratite-system-NAME`, for every instruction set."""
+    if name not in ARCHITECTURES:
+        raise AttributeError(f"no architecture named {name}")
+    return lambda: guard(f"ratite-system-{name}", lambda words: main(name, words))
 
 
 def main(arch: str, words: Sequence[str]) -> int:

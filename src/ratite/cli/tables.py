@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from ratite.cli import inventory
 from ratite.cli.inventory import Row
 from ratite.errors import UsageError
+from ratite.isa import ARCHITECTURES
 
 
 def main(words: Sequence[str]) -> int:
@@ -17,7 +18,7 @@ def main(words: Sequence[str]) -> int:
     if name == "devices":
         _devices(rest)
     else:
-        for arch in rest or inventory.ARCHITECTURES:
+        for arch in rest or ARCHITECTURES:
             if name == "machines":
                 _print(f"Machines of {arch}", ("-M", "CPUs", "what it is"), inventory.machines(arch))
             else:

@@ -258,13 +258,39 @@ def _entries(head: int, parts: dict[int, _Part]) -> list[int]:
     return list(found)[:_ENTRIES]
 
 
+class _Places:
+    """A set of places, each an offset in a page."""
+
+    def __init__(self) -> None:
+        self._offsets: dict[PageKey, set[int]] = {}
+
+    def __contains__(self, place: tuple[PageKey, int]) -> bool:
+        return place[1] in self._offsets.get(place[0], ())
+
+    def add(self, place: tuple[PageKey, int]) -> None:
+        """Take a place in."""
+        self._offsets.setdefault(place[0], set()).add(place[1])
+
+    def discard(self, place: tuple[PageKey, int]) -> None:
+        """Leave a place out."""
+        self._offsets.get(place[0], set()).discard(place[1])
+
+    def forget(self, key: PageKey) -> bool:
+        """Leave out all of a page; whether there were any."""
+        return bool(self._offsets.pop(key, None))
+
+    def clear(self) -> None:
+        """Leave out everything."""
+        self._offsets.clear()
+
+
 class Regions:
     """The regions of one engine. always: compile whatever is executed, at once and loop or not; for tests."""
 
     def __init__(self, engine: Engine, always: bool = False) -> None:
         self._engine, self.always = engine, always
         self._found: Counter[tuple[PageKey, int]] = Counter()
-        self._tried: set[tuple[PageKey, int]] = set()
+        self._tried = _Places()
         self._asked: deque[tuple[PageKey, int]] = deque()
         self._ready: deque[_Ready] = deque()
         self._placed: dict[PageKey, list[_Placed]] = {}
@@ -387,8 +413,9 @@ class Regions:
     def withdraw(self, key: PageKey) -> None:
         """A page is no longer valid: let execution go through stencils again where regions depend on it. The engine's lock is held, and the
         jump caches will be emptied."""
-        for placed in self._placed.pop(key, ()):
-            self._vain[key] += 1
+        tried, gone = self._tried.forget(key), self._placed.pop(key, ())
+        self._vain[key] += max(len(gone), tried)  # what comes there next may be worth it where this was not
+        for placed in gone:
             for other in placed.keys:
                 if other in self._placed:
                     self._placed[other].remove(placed)

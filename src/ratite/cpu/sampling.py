@@ -67,7 +67,8 @@ STATES = {
 """What a vCPU's thread may be found at."""
 
 _OF_EXIT = {
-    Exit.TRANSLATE: "translation", Exit.INTERPRET: "device", Exit.CODE_WRITE: "code changes", Exit.CODE_SYNC: "code changes",
+    Exit.TRANSLATE: "translation", Exit.INTERPRET: "device", Exit.DEVICE: "device", Exit.BOARD: "device",
+    Exit.CODE_WRITE: "code changes", Exit.CODE_SYNC: "code changes",
     Exit.STRADDLE: "code changes", Exit.FIRMWARE: "firmware", Exit.TRAP: "system calls", Exit.FAULT: "system calls",
     Exit.MISS: HELPERS, Exit.POLL: HELPERS, Exit.INTERRUPT: "scheduling", Exit.HALT: "scheduling",
 }  # fmt: skip

@@ -136,6 +136,7 @@ _CAUSES = {
     "POLL": "interrupts that are logged",
     "DEVICE": "accesses to devices",
     "EXPIRED": "instructions that no longer fit into the budget",
+    "BOARD": "accesses to registers around the core",
 }
 
 

@@ -117,7 +117,7 @@ class StateView:
 
     def save(self) -> dict[str, Any]:
         """All declared state, for migration and comparison; registers within wider ones are part of these."""
-        result: dict[str, Any] = {"pc": self.pc, "fp_flags": self.fp_flags}
+        result: dict[str, Any] = {"pc": self.pc, "fp_flags": self.fp_flags, "fp_round": self.fp_round}
         tables = self._vcpu.tables
         for slot in self._slots.values():
             if slot.name in tables:
@@ -127,9 +127,12 @@ class StateView:
         return result
 
     def load(self, saved: dict[str, Any]) -> None:
-        """Restore what `save` gave."""
+        """Restore what `save` gave. There is no load reservation then."""
+        self.reserve_addr = mask(64)
         for name, value in saved.items():
-            if name in self._vcpu.tables:
+            if name == "fp_round":
+                self._vcpu.set_fp_round(value)
+            elif name in self._vcpu.tables:
                 self._vcpu.tables[name].view[:] = value
             elif isinstance(value, list):
                 file = getattr(self, name)
@@ -138,9 +141,28 @@ class StateView:
             else:
                 setattr(self, name, value)
 
+    def reset(self, *kept: str) -> None:
+        """Give everything declared its value after reset, tables and rounding included; what is `kept` belongs to devices."""
+        for slot in self._slots.values():
+            if slot.name in kept or slot.name in self._vcpu.tables or 0 <= slot.offset < ISA_BASE:
+                continue
+            if isinstance(slot.decl, RegFile):
+                file = getattr(self, slot.name)
+                for n in range(slot.count):
+                    file[n] = 0
+            else:
+                setattr(self, slot.name, slot.decl.reset)
+        for table in self._vcpu.tables.values():
+            table.clear()
+        self.fp_flags, self.reserve_addr = 0, mask(64)
+        self._vcpu.set_fp_round(0)
+
     if TYPE_CHECKING:  # declared by the engine for every ISA
         next_pc: int
+        attention: int
         fp_flags: int
+        fp_round: int
+        reserve_addr: int
 
 
 class Vcpu:
@@ -245,9 +267,14 @@ class Vcpu:
         """Another vCPU over the same memory and translations with the same state."""
         other = Vcpu(self.engine)
         other.state.load(self.state.save())
-        other.set_fp_round(self.fp_round)
         other.hooks = self.hooks
         return other
+
+    def settle(self) -> None:
+        """Follow a change of state that was not made by instructions: translations, mode, interrupts."""
+        self.state.attention = 1
+        self.call("tlb_flush")
+        self.call("mode_update")
 
     @property
     def interrupt_address(self) -> int:

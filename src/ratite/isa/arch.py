@@ -26,6 +26,7 @@ class Exit:
     POLL = 12  #: traced: there may be an interrupt
     DEVICE = 13  #: an access to what is not RAM, at device_address; access_record tells instructions apart
     EXPIRED = 14  #: counted: the instructions from next_pc on do not fit into the budget
+    BOARD = 15  #: registers around the core, which are no memory: the hook for this reason does the rest of the instruction
 
     @classmethod
     def names(cls) -> dict[int, str]:

@@ -1,6 +1,4 @@
-"""The instruction sets that there are, by the names in programs' names (`ratite-NAME`). A new one is a line here and a
-`target.py` in its folder.
-"""
+"""What programs ask of an instruction set that they choose by name: `target(name)` of the `target.py` in its folder."""
 
 from __future__ import annotations
 
@@ -10,14 +8,11 @@ from importlib import import_module
 from typing import Any, NamedTuple
 
 from ratite.errors import unknown
+from ratite.isa import ARCHITECTURES
 from ratite.isa.arch import Arch
 
 #: Folders below ratite.isa by name.
-FOLDERS = {
-    "riscv64": "riscv",
-    "riscv32": "riscv",
-    "loongarch64": "loongarch",
-}
+FOLDERS = {name: architecture.folder for name, architecture in ARCHITECTURES.items()}
 
 
 class CpuModel(NamedTuple):

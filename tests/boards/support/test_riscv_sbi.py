@@ -309,6 +309,7 @@ def test_hart_states(machine: TestMachine) -> None:
     state = second.state
     assert (state.pc, state.x[10], state.x[11]) == (ENTRY + 0x100, 1, 0x77)
     assert (state.priv, state.satp, state.mhartid) == (1, 0, 1)
+    assert [one.state.scounteren for one in machine.harts] == [7, 7], "programs may read the time on every hart"
     assert not second.stopped
     assert machine.call(HSM, 2, 1) == (0, HartStatus.STARTED)
     assert machine.call(HSM, 0, 1, ENTRY, 0) == (Error.ALREADY_AVAILABLE, 0)

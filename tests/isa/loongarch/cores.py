@@ -85,6 +85,7 @@ class Owner:
         self.clock = self
         self.time = 1000
         self.deadlines: list[int] = []
+        self.overflow_deadline = 0
         self.iocsr: dict[int, int] = {}
 
     def now(self) -> int:
@@ -94,6 +95,10 @@ class Owner:
     def arm_timer(self, deadline: int) -> None:
         """Note a deadline."""
         self.deadlines.append(deadline)
+
+    def arm_overflow(self, deadline: int) -> None:
+        """Note a deadline of the performance monitors."""
+        self.overflow_deadline = deadline
 
     def iocsr_read(self, address: int, size: int) -> int:
         """What was written last."""

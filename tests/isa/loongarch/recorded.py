@@ -18,9 +18,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ratite.testing.conformance import Case, Generator, Outcome
-from tests.isa.linux_peer import LinuxPeer
-from tests.isa.loongarch.linux_target import TARGET
-from tests.isa.loongarch.subject import subject, with_flags
+from ratite.testing.conformance.linux_peer import LinuxPeer
+from ratite.testing.conformance.loongarch import TARGET, is_vector, subject
 
 FILE = Path(__file__).with_name("vectors.json.xz")
 #: Cases of each instruction.
@@ -42,11 +41,11 @@ def cases() -> Iterator[Case]:
     """Random cases of every vector instruction, those of one the same whatever others there are."""
     about = subject("max", vectors=True)
     for insn in about.arch.decoder.insns:
-        if insn.extension.startswith(("LSX", "LASX")):
+        if is_vector(insn):
             generator = Generator(about, seed=zlib.crc32(insn.name.encode()))
             for _ in range(COUNT):
                 word = insn.value | generator.random.getrandbits(32) & ~insn.mask
-                yield with_flags(generator.case(insn, word))
+                yield generator.case(insn, word)
 
 
 def checksum(case: Case) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ratite.isa.loongarch import clock
+from ratite.isa.loongarch import clock, counters
 from ratite.isa.loongarch.exceptions import Cause
 from tests.isa.loongarch.cores import (
     A0,
@@ -21,6 +21,7 @@ from tests.isa.loongarch.cores import (
     TLBFILL,
     WINDOW,
     Bench,
+    Benches,
     csrrd,
     csrwr,
     csrxchg,
@@ -31,12 +32,12 @@ from tests.isa.loongarch.cores import (
 FADD_D = 0x0101_0000
 SYSCALL, BREAK = 0x002B_0000, 0x002A_0000
 RDTIME = 0x0000_6800 | A1 << 5 | A0
-TI, IPI = 11, 12
+PMI, TI, IPI = 10, 11, 12
 
 
 @pytest.mark.parametrize(("name", "value", "kept"), [
     ("crmd", DA | 1 << 5, DA | 1 << 5), ("prmd", -1, 0xF), ("ecfg", -1, 0x7_1FFF), ("era", 0x1234_5678_9ABC_DEF0, 0x1234_5678_9ABC_DEF0),
-    ("eentry", -1, -0x1000), ("asid", -1, 0xA_03FF), ("tlbidx", -1, 0xBF00_0FFF), ("tlbehi", 0x0000_9000_0000_3FFF, -0x7000_0000_0000 | 0x2000),
+    ("eentry", -1, -0x1000), ("asid", -1, 0xA_03FF), ("tlbidx", -1, -0x40FF_F001), ("tlbehi", 0x0000_9000_0000_3FFF, -0x7000_0000_0000 | 0x2000),
     ("tlbelo0", -1, 7 << 61 | 0xFFFF_FFFF_F000 | 0x7F), ("save3", -5, -5), ("cpuid", 7, 0), ("prcfg3", 0, 2 | 63 << 4 | 7 << 12 | 8 << 20),
     ("estat", -1, 3), ("dmw1", -1, 0xF << 60 | 0x3F), (0x7FF, 5, 0),
 ])  # fmt: skip
@@ -190,3 +191,103 @@ def test_saved_state_has_the_tlb(bench: Bench) -> None:
     bench.reset()
     bench.state.load(saved)
     assert (bench.look(0x7FFF_0000_0123), bench.state.saved[2], bench.state.tlb_table) == (0x20_0123, 5, place)
+
+
+@pytest.mark.parametrize("word", [0x6000, 0x6400, 0x6800])
+def test_rdtime_can_be_forbidden(bench: Bench, word: int) -> None:
+    """By MISC.DRDTL to each level but 0; the others keep it."""
+    for level, forbidden in ((0, 7), (1, 1), (2, 2), (3, 4), (3, 3)):
+        bench.reset()
+        bench.state.misc, bench.state.crmd = forbidden << 5, DA | level
+        bench.cpu.call("mode_update")
+        bench.run(word | A1 << 5 | A0)
+        refused = level > 0 and bool(forbidden >> level - 1 & 1)
+        assert (bench.state.pc == HANDLER, bench.cause == Cause.PRIVILEGED) == (refused, refused)
+
+
+def test_a_branch_to_nowhere(bench: Bench) -> None:
+    """A fetch that is not aligned is at fault itself, not the branch: ERA and BADV have its address (7.4.7, 7.4.8)."""
+    bench.r[A1] = CODE + 0x102
+    bench.run(0x4C00_0000 | A1 << 5)
+    assert (bench.state.pc, bench.cause, bench.state.era, bench.state.badv) == (HANDLER, Cause.FETCH_ADDRESS, CODE + 0x102, CODE + 0x102)
+
+
+@pytest.mark.parametrize(("name", "value", "kept"), [
+    ("badi", -1, 0), ("merrctl", -1, 0x1FCE), ("misc", -1, 0x7_0EE0), ("pwcl", -1, -1), ("pwch", -1, 0xFF_FFFF), ("tid", 1 << 31, -1 << 31),
+    ("prcfg2", 0, 0x3FFF_F000), ("pgdl", 0x9000_0000_8123_4567, 0x9000_0000_8123_4000), ("tlbrera", 0x9000_0000_8123_4567, 0x9000_0000_8123_4565),
+    ("pmcfg1", -1, 0x1F_03FF), ("pmcnt3", 5, 5), ("llbctl", -1, 4),
+])  # fmt: skip
+def test_fields_that_there_are(bench: Bench, name: str, value: int, kept: int) -> None:
+    """Reserved bits read zero, what is not modelled can not be asked for, and 32 bits are extended (7.2.2)."""
+    bench.r[A0] = value
+    bench.run(csrwr(name), csrrd(name, A1))
+    assert bench.r[A1] == kept & (1 << 64) - 1
+
+
+def test_what_a_core_does_not_have(benches: Benches) -> None:
+    """Without performance monitors their registers read zero; the walk's switch is there where the walk is."""
+    bench = benches.get("la464,pmu=off", native=True)
+    bench.r[A0] = -1
+    bench.run(csrwr("pmcfg0"), csrrd("pmcfg0", A1))
+    assert bench.r[A1] == 0
+    bench = benches.get("la464,hptw=on", native=True)
+    bench.r[A0] = -1
+    bench.run(csrwr("pwch"), csrrd("pwch", A1))
+    assert bench.r[A1] == 0x1FF_FFFF
+
+
+COUNT, AT_0, AT_3, INTERRUPT = 1, 1 << 16, 1 << 19, 1 << 20
+
+
+def configure(bench: Bench, n: int, config: int, count: int) -> None:
+    """Set a performance monitor up, by instructions."""
+    bench.r[A0], bench.r[A2] = config, count
+    bench.run(csrwr(f"pmcfg{n}"), csrwr(f"pmcnt{n}", A2))
+
+
+def test_monitors_count_by_level(bench: Bench) -> None:
+    """One of level 0 and one of level 3 share the time; one of an event that is not modelled stands still."""
+    for n, config in enumerate((COUNT | AT_0, COUNT | AT_3, 9 | AT_0)):
+        configure(bench, n, config, 10)
+    bench.state.clock_frozen = 1500
+    bench.r[A0] = DA | 3
+    bench.run(csrwr("crmd"))
+    bench.state.clock_frozen = 1800
+    bench.run(SYSCALL)
+    bench.state.clock_frozen = 1801
+    for n, count in enumerate((511, 310, 10)):
+        bench.run(csrrd(f"pmcnt{n}", A1))
+        assert bench.r[A1] == count
+
+
+def test_monitors_that_run_over(bench: Bench) -> None:
+    """The owner is asked to come back at the earliest moment, looks again until it has happened, and the interrupt stays until
+    the count's highest bit is gone.
+    """
+    configure(bench, 1, COUNT | AT_0 | INTERRUPT, (1 << 63) - 100_000)
+    assert bench.owner.overflow_deadline == 101_000
+    bench.owner.time = bench.state.clock_frozen = 61_000
+    counters.expired(bench.cpu)
+    assert (bench.state.pm_due, bench.owner.overflow_deadline) == (0, 101_000)
+    bench.owner.time = bench.state.clock_frozen = 101_000
+    counters.expired(bench.cpu)
+    bench.state.ecfg, bench.state.attention = 1 << PMI, 1
+    bench.r[A0] = DA | IE
+    bench.run(csrwr("crmd"), NOP)
+    assert (bench.state.pc, bench.cause) == (HANDLER, 0)
+    bench.run(csrrd("estat", A1))
+    assert bench.r[A1] == 1 << PMI
+    configure(bench, 1, COUNT | AT_0 | INTERRUPT, 0)
+    bench.run(csrrd("estat", A1))
+    assert (bench.r[A1], bench.owner.overflow_deadline) == (0, 0)
+
+
+def test_counts_for_lower_levels(bench: Bench) -> None:
+    """MISC.RPCNTL opens counts, but not their configuration."""
+    configure(bench, 0, 9, 1234)
+    bench.state.misc, bench.state.crmd = 1 << 11, DA | 3
+    bench.cpu.call("mode_update")
+    bench.run(csrrd("pmcnt0", A1))
+    assert bench.r[A1] == 1234
+    bench.run(csrrd("pmcfg0", A1))
+    assert bench.cause == Cause.PRIVILEGED

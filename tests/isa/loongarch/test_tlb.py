@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ratite.isa.loongarch.exceptions import Cause
-from ratite.isa.loongarch.mmu import FETCH, LOAD, LOOK, STORE
+from ratite.isa.loongarch.pages import FETCH, LOAD, LOOK, STORE
 from ratite.isa.loongarch.tlb import ENTRIES, MTLB, STLB
 from tests.isa.loongarch.cores import (
     A0,
@@ -44,6 +46,8 @@ from tests.isa.loongarch.cores import (
 
 VA = 0x7FFF_0000_0000
 NE = 1 << 31
+#: Of entries of page tables.
+PRESENT, WRITABLE = 1 << 7, 1 << 8
 
 
 @pytest.mark.parametrize(("page", "level", "access", "cause"), [
@@ -240,3 +244,85 @@ def _taken(op: int, entry: tuple[int, int, bool], page: int, space: int) -> bool
 
 
 _MODEL = Benches()
+
+
+def test_order_of_refusals(benches: Benches) -> None:
+    """Where several things forbid an access, one is told (5.4.4): not valid, not executable, privilege level, not readable, not
+    written.
+    """
+    bench = benches.get("la464", native=True)
+    bench.translated(3)
+    for flags, cause in (
+        (NR | NX, {LOAD: Cause.LOAD_PAGE, STORE: Cause.STORE_PAGE, FETCH: Cause.FETCH_PAGE}),
+        (V | NR | NX, {LOAD: Cause.PRIVILEGE_LEVEL, STORE: Cause.PRIVILEGE_LEVEL, FETCH: Cause.NOT_EXECUTABLE}),
+        (V | NR | USER, {LOAD: Cause.NOT_READABLE, STORE: Cause.MODIFIED}),
+    ):
+        bench.entry(STLB, VA, DATA | flags, DATA | flags)
+        for access, expected in cause.items():
+            assert bench.look(VA, access) == -expected
+
+
+@pytest.mark.parametrize("level", [0, 1, 2, 3])
+def test_write_protection_can_be_off(bench: Bench, level: int) -> None:
+    """MISC.DWPL lets a level but the last store to clean pages, from the next instruction on."""
+    bench.translated()
+    bench.state.dmw[0] |= 0xF
+    bench.entry(STLB, VA, DATA | V | USER, DATA | V | USER)
+    bench.r[A1] = VA
+    bench.state.crmd = PG | level
+    bench.cpu.call("mode_update")
+    bench.run(st_d())
+    assert bench.cause == Cause.MODIFIED
+    bench.state.crmd = PG
+    bench.cpu.call("mode_update")
+    bench.r[A0] = 1 << 16 + level
+    bench.run(csrwr("misc"))
+    bench.state.crmd = PG | level
+    bench.cpu.call("mode_update")
+    bench.run(st_d())
+    assert (bench.state.pc == WINDOW | CODE + 4) == (level < 3)
+
+
+def test_windows_for_data_only(benches: Benches) -> None:
+    """The last two windows do not serve fetches (5.2.1)."""
+    bench = benches.get("la464", native=True)
+    bench.translated()
+    bench.state.dmw[1], bench.state.dmw[2] = 0xA << 60 | 1, 0xB << 60 | 1
+    assert bench.look(0xA << 60 | 0x5000, FETCH) == bench.look(0xB << 60 | 0x5000) == 0x5000
+    assert bench.look(0xB << 60 | 0x5000, FETCH) == -Cause.FETCH_ADDRESS
+
+
+def test_hardware_walk(benches: Benches) -> None:
+    """A core that walks needs no handler; a debugger's look changes neither tables nor TLB."""
+    bench = benches.get("la464,hptw=on", native=True)
+    bench.translated()
+    entry = TABLES + 0x8000 + 8 * (VA >> 14 & 0x7FF)
+    walk_tables(bench, DATA | PRESENT | WRITABLE)
+    assert bench.look(VA) == -Cause.TLB_REFILL
+    bench.state.pwch |= 1 << 24
+    bench.cpu.call("tlb_invalidate", 0, 0, 0)
+    assert (bench.look(VA, LOOK), bench.memory.read(entry, 8)) == (DATA, DATA | PRESENT | WRITABLE)
+    assert (bench.look(VA), bench.memory.read(entry, 8)) == (DATA, DATA | PRESENT | WRITABLE | V)
+    assert (bench.look(VA + 8, STORE), bench.memory.read(entry, 8)) == (DATA + 8, DATA | PRESENT | WRITABLE | V | D)
+    assert bench.look(VA + 0x4000, FETCH) == DATA + 0x4000
+    assert bench.look(VA + 0x8000) == -Cause.LOAD_PAGE
+    bench.memory.write(entry, 8, 0)
+    assert bench.look(VA) == DATA   # it is in the TLB
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_hardware_walks_of_nonsense(benches: Benches, seed: int) -> None:
+    """Whatever tables and their shape say, a walk ends, and gives RAM or an exception."""
+    bench = benches.get("la464,hptw=on", native=True)
+    rng = random.Random(seed)
+    bench.translated()
+    s = bench.state
+    s.pwcl, s.pwch, s.stlbps = rng.getrandbits(32), rng.getrandbits(24) | 1 << 24, rng.choice((12, 14, 63))
+    s.pgdl = s.pgdh = TABLES
+    for n in range(4096):
+        table, anything = TABLES + (rng.randrange(8) << 12), rng.getrandbits(64) | PRESENT
+        bench.memory.write(TABLES + 8 * n, 8, rng.choice((0, table, anything, anything & (1 << 22) - 1)))
+    for _ in range(50):
+        va = rng.getrandbits(47)
+        for access in (LOAD, STORE, FETCH, LOOK):
+            bench.look(va, access)

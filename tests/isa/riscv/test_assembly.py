@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import re
 import shutil
 import subprocess
@@ -12,77 +11,27 @@ from pathlib import Path
 import pytest
 
 from ratite.isa.dsl import Insn
-from tests.isa.riscv.subject import subject
+from ratite.testing.conformance import Report, assembly
+from ratite.testing.conformance.riscv import EXACT, capstone, subject, text_left_out
 
 WIDTHS = pytest.mark.parametrize("xlen", [64, 32])
 
-#: What only looks different in Capstone: it prints these for special cases of the instruction.
-PSEUDO = {
-    "addi": {"nop", "mv"}, "addiw": {"sext.w"}, "xori": {"not"}, "sltiu": {"seqz"}, "sltu": {"snez"}, "sub": {"neg"},
-    "subw": {"negw"}, "slt": {"sltz", "sgtz"}, "jal": {"j"}, "jalr": {"jr", "ret"}, "fence": {"fence"},
-    "c.addi": {"c.nop"}, "beq": {"beqz"}, "bne": {"bnez"}, "blt": {"bltz", "bgtz"}, "bge": {"bgez", "blez"},
-    **{f"fsgnj{kind}.{p}": {f"f{name}.{p}"} for kind, name in (("", "mv"), ("n", "neg"), ("x", "abs")) for p in "sd"},
-}  # fmt: skip
-
-#: Instructions that other tools know without a rounding mode: their results are exact.
-EXACT = {"fcvt.d.w", "fcvt.d.wu", "fcvt.d.s"}
-
-#: Extensions whose text is another file's subject, and instructions with fields that their text does not show.
-OTHERS = {"zicsr", "priv", "s", "svinval"}
-ELSEWHERE = {"fence", "fence.i"}
-
 
 def words(xlen: int, count: int) -> Iterator[tuple[Insn, int, str]]:
-    """Random words of every instruction with their texts; reserved rounding modes left out."""
-    arch, choice = subject(xlen).arch, random.Random(xlen)
-    for insn in arch.decoder.insns:
-        if insn.extension in OTHERS or insn.name in ELSEWHERE:
-            continue
-        for _ in range(count):
-            word = insn.value | choice.getrandbits(8 * insn.length) & ~insn.mask
-            text = insn.assembly(word, arch.register_name)
-            if arch.decoder.decode(word, insn.length) is insn and "reserved" not in text:
-                yield insn, word, text
-
-
-def _number(text: str) -> str:
-    return str(int(text, 0)) if re.fullmatch(r"-?(0x)?[0-9a-f]+", text) and text[0] in "-0123456789" else text
-
-
-def tokens(text: str) -> list[str]:
-    """A line of assembly as mnemonic and operands, numbers in decimal, the default rounding mode left out."""
-    parts = [_number(t) for t in re.split(r"[\s,()]+", text.strip()) if t and t != "dyn"]
-    if parts[0] in ("jalr", "c.jalr") and len(parts) == 4 and not parts[3].lstrip("-").isdigit():
-        parts[2:] = [parts[3], parts[2]]
-    return parts
-
-
-def upper(parts: list[str]) -> list[str]:
-    """`lui` and its like name the upper 20 bits only in other tools."""
-    return [*parts[:-1], str(int(parts[-1]) >> 12 & 0xFFFFF)]
+    """Random words of every instruction with their texts, but for those whose texts are not compared."""
+    found = assembly.words(subject(xlen).arch, count)
+    return (one for one in found if not text_left_out(*one))
 
 
 @WIDTHS
 def test_capstone_prints_the_same(xlen: int) -> None:
     """Every word that Capstone knows has the same mnemonic and operands there; it knows all but what is newest."""
-    capstone = pytest.importorskip("capstone")
-    mode = capstone.CS_MODE_RISCV64 if xlen == 64 else capstone.CS_MODE_RISCV32
-    disassembler = capstone.Cs(capstone.CS_ARCH_RISCV, mode | capstone.CS_MODE_RISCVC)
-    compared: set[str] = set()
-    for insn, word, text in words(xlen, 40):
-        found = next(disassembler.disasm(word.to_bytes(insn.length, "little"), 0), None)
-        if found is None or found.mnemonic in PSEUDO.get(insn.name, ()):
-            continue
-        ours = tokens(text)
-        if insn.name in ("lui", "auipc", "c.lui"):
-            ours = upper(ours)
-        theirs = tokens(f"{found.mnemonic} {found.op_str}")
-        if insn.name in ("jal", "jalr") and len(theirs) < len(ours):
-            continue  # the short form for a link in ra
-        if insn.name in EXACT:
-            ours, theirs = ours[:3], theirs[:3]
-        assert theirs == ours, f"{word:#x}"
-        compared.add(insn.name)
+    tool, report = capstone(xlen), Report()
+    if missing := tool.missing():
+        pytest.skip(missing)
+    assembly.compare(report, subject(xlen).arch, tool, 40)
+    assert not report.failures, str(report)
+    compared = {insn.name for insn, tally in report.tallies[tool.name].items() if tally.compared}
     known = {i.name for i, _, _ in words(xlen, 4) if i.extension[:2] not in ("zb", "zi")}
     assert known - compared <= EXACT, f"never compared: {sorted(known - compared)}"
 

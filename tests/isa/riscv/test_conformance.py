@@ -1,11 +1,11 @@
 """Every instruction of the decode table on random words and edge operands: the reference against outside engines.
 
-What peers are known to do otherwise is in `SKIPS`; a test prints what it compared and what it left out.
+What peers are known to do otherwise is in `SKIPS` of the kit's module for the ISA; a test prints what it compared and what it left out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,29 +13,13 @@ import pytest
 
 from ratite.isa.riscv.arch import make_arch
 from ratite.isa.riscv.cpus import parse_cpu
-from ratite.testing.conformance import (
-    BREAKPOINT,
-    CODE,
-    FAULT,
-    ILLEGAL,
-    MISALIGNED,
-    NOWHERE,
-    Case,
-    Engine,
-    Generator,
-    Outcome,
-    Report,
-    Skip,
-)
-from ratite.testing.evaluation import ReferenceEngine
-from ratite.testing.native_peer import NativePeer
-from ratite.testing.unicorn_peer import UnicornPeer
-from tests.isa.linux_peer import LinuxPeer
-from tests.isa.riscv.linux_target import target
-from tests.isa.riscv.native_handles import HANDLES
+from ratite.testing.conformance import ILLEGAL, NOWHERE, Case, Engine, Generator, Report
+from ratite.testing.conformance.linux_peer import LinuxPeer
+from ratite.testing.conformance.native import NativePeer, RegionPeer, RestoredPeer
+from ratite.testing.conformance.reference import ReferenceEngine
+from ratite.testing.conformance.riscv import EVENTS, HANDLES, SKIPS, binding, qemu_options, subject, target
+from ratite.testing.conformance.unicorn_peer import UnicornPeer
 from tests.isa.riscv.programs import Program, ratite
-from tests.isa.riscv.subject import EVENTS, subject
-from tests.isa.riscv.unicorn_binding import binding
 
 WIDTHS = pytest.mark.parametrize("xlen", [64, 32])
 
@@ -45,54 +29,16 @@ QUICK, LONG = 15, 400
 FEW = 3
 
 
-def _extension(*names: str) -> Callable[[Case, Outcome], bool]:
-    return lambda case, expected: case.insn.extension in names
-
-
-def _single(case: Case, expected: Outcome) -> bool:
-    """Whether an instruction reads or writes a boxed number."""
-    return case.insn.extension in ("f", "zcf") or case.insn.name in ("fcvt.s.d", "fcvt.d.s")
-
-
-def _sc_misaligned(case: Case, expected: Outcome) -> bool:
-    return case.insn.name.startswith("sc.") and expected.event == MISALIGNED
-
-
-def _ctzw_of_zero(case: Case, expected: Outcome) -> bool:
-    rs1 = case.word >> 15 & 31
-    return case.insn.name == "ctzw" and not case.registers["x"][rs1] & 0xFFFF_FFFF
-
-
-def _block_nowhere(case: Case, expected: Outcome) -> bool:
-    return case.insn.extension == "zicbom" and expected.event == FAULT
-
-
-#: What is not compared with whom, and why.
-SKIPS = (
-    Skip("*", "jumps to itself", lambda case, expected: expected.pc == CODE and not expected.event),
-    Skip("*", "calls the environment", lambda case, expected: case.insn.name == "ecall"),
-    Skip("*", "depends on the privileged state: has tests of its own", _extension("zicsr", "s", "priv", "svinval")),
-    Skip("qemu", "QEMU 7.2 checks the alignment of sc only when there is a reservation", _sc_misaligned),
-    Skip("unicorn", "Unicorn checks the alignment of sc only when there is a reservation", _sc_misaligned),
-    Skip("qemu", "QEMU 7.2 has no cache-block instructions", _extension("zicbom", "zicboz")),
-    Skip("qemu", "QEMU 7.2 counts on into the upper word", _ctzw_of_zero),
-    Skip("stencils", "managing a block where nothing is does nothing in a bare machine", _block_nowhere),
-    Skip("unicorn", "Unicorn is too old for it", _extension("zba", "zbb", "zbc", "zbs", "zicbom", "zicboz")),
-    Skip("unicorn", "Unicorn neither makes nor checks NaN boxes", _single),
-    Skip("unicorn", "Unicorn calls a breakpoint illegal", lambda case, expected: expected.event == BREAKPOINT),
-)  # fmt: skip
-
-
 def linux_peer(xlen: int, folder: Path) -> LinuxPeer:
     """QEMU's user-mode emulator with the extensions of the generic hart."""
     emulator = f"qemu-riscv{xlen}-static"
     if missing := target(xlen).missing(emulator):
         pytest.skip(missing)
-    command = [emulator, "-cpu", f"rv{xlen},zba=on,zbb=on,zbc=on,zbs=on"]
-    return LinuxPeer("qemu", target(xlen), command, folder)
+    return LinuxPeer("qemu", target(xlen), [emulator, *qemu_options(xlen)], folder)
 
 
 def _compare(xlen: int, per_entry: int, peer: Engine) -> None:
+    """Compare an engine with the reference on cases of every instruction."""
     about = subject(xlen)
     report = Report(SKIPS)
     report.compare(list(Generator(about, seed=per_entry).cases(per_entry)), ReferenceEngine(about.arch, EVENTS), peer)
@@ -158,6 +104,23 @@ def test_machine_code_agrees_with_reference(xlen: int, own_library: Path) -> Non
         peer = NativePeer(make_arch(parse_cpu(f"rv{xlen}", xlen)), HANDLES)
         _compare(xlen, FEW, peer)
         peer.close()
+
+
+@WIDTHS
+def test_restored_machine_agrees_with_reference(xlen: int) -> None:
+    """The same where another machine had the state before, which was saved and restored."""
+    peer = RestoredPeer(make_arch(parse_cpu(f"rv{xlen}", xlen)), HANDLES)
+    _compare(xlen, 1, peer)
+    peer.close()
+
+
+@WIDTHS
+@pytest.mark.slow
+def test_regions_agree_with_reference(xlen: int) -> None:
+    """The same in regions, each compiled for its case; few instructions are left to stencils."""
+    peer = RegionPeer(make_arch(parse_cpu(f"rv{xlen}", xlen)), HANDLES)
+    _compare(xlen, 2, peer)
+    peer.close()
 
 
 @WIDTHS

@@ -14,7 +14,7 @@ from ratite.isa.riscv.config import RiscvConfig
 from ratite.isa.riscv.cpus import parse_cpu
 from ratite.isa.riscv.exceptions import ILLEGAL_INSTRUCTION, LOAD_MISALIGNED, STORE_MISALIGNED
 from ratite.testing.conformance import CODE, DATA, window
-from ratite.testing.evaluation import FlatCpu
+from ratite.testing.conformance.reference import FlatCpu
 
 USER, SUPERVISOR, MACHINE = 0, 1, 3
 

@@ -63,7 +63,7 @@ static void child(const char *what, void (*body)(void)) {
 }
 
 static void null_write(void) { *(volatile int *)16 = 1; }
-static void bad_jump(void) { ((void (*)(void))0x123456)(); }
+static void bad_jump(void) { ((void (*)(void))0x123454)(); }
 static void data_jump(void) { static int code[2] = {0x13, 0x13}; ((void (*)(void))code)(); }
 static void illegal(void) { __asm__ volatile(ILLEGAL); }
 static void trap(void) { __asm__ volatile(BREAKPOINT); }

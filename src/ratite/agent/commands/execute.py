@@ -29,6 +29,7 @@ def execute(
     """Start a program; a name without a slash is looked for in PATH. `env` replaces the whole environment."""
     text = None if input_data is None else decode(input_data)
     environment = None if env is None else dict(_assignment(pair) for pair in env)
+    agent.check_room(2 * capture_output + (text is not None))
     pid = agent.processes.start([path, *(arg or [])], environment, text, capture_output)
     agent.log.info(f"guest-exec: {path!r}: process {pid}")
     return {"pid": pid}

@@ -55,6 +55,7 @@ def open_file(agent: Agent, path: str, mode: str = "r") -> int:
     if flags is None:
         raise AgentError(f"invalid file open mode '{mode[:100]}'")
     agent.files.check_room()
+    agent.check_room(1)
     try:
         descriptor = os.open(path, flags | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK, 0o666)
     except (OSError, ValueError) as error:

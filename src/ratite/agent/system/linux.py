@@ -89,17 +89,24 @@ class Linux(System):
             raise Unsupported("the requested suspend mode is not supported by the guest")
         try:
             if mode is Sleep.HYBRID:
-                self._choose_hybrid()
-            self.write("/sys/power/state", state)
+                self._sleep_hybrid()
+            else:
+                self.write("/sys/power/state", state)
         except OSError as error:
             raise system_error("failed to suspend", error) from None
 
-    def _choose_hybrid(self) -> None:
-        """Write the image to disk and then suspend to memory."""
-        offered = self.read_line("/sys/power/disk").replace("[", "").replace("]", "").split()
-        if "suspend" not in offered:
+    def _sleep_hybrid(self) -> None:
+        """Write the image to disk and then suspend to memory. What the kernel does after an image is as before, afterwards."""
+        modes = self.read_line("/sys/power/disk").split()
+        before = next((mode.strip("[]") for mode in modes if mode.startswith("[")), "")
+        if "suspend" not in (mode.strip("[]") for mode in modes):
             raise Unsupported("the requested suspend mode is not supported by the guest")
         self.write("/sys/power/disk", "suspend")
+        try:
+            self.write("/sys/power/state", "disk")
+        finally:
+            if before:
+                self.write("/sys/power/disk", before)
 
     # --- clocks (rtc(4))
 

@@ -9,6 +9,7 @@ from ratite.agent.system.base import Counters, Interface, Method, Power, System
 
 _RUN_LEVEL = {Power.POWERDOWN: "5", Power.HALT: "0", Power.REBOOT: "6"}
 _FIELDS = re.compile(r"(?<!\\):")
+_STATISTIC = re.compile(r"link:\d+:([^:]+):([^:\s]+)\s+(\d+)\s*")
 _COUNTERS = (
     "rbytes64", "ipackets64", "ierrors", "norcvbuf",
     "obytes64", "opackets64", "oerrors", "noxmtbuf",
@@ -65,13 +66,11 @@ def parse_interfaces(addresses: str, links: str, statistics: str) -> list[Interf
 
 
 def parse_kstat(text: str) -> dict[str, Counters]:
-    """Counters by link in lines of `link:INSTANCE:NAME:STATISTIC<tab>VALUE`."""
+    """Counters by link in lines of `link:INSTANCE:NAME:STATISTIC VALUE`."""
     values: dict[str, dict[str, int]] = {}
-    for line in text.splitlines():
-        key, _, value = line.partition("\t")
-        parts = key.split(":")
-        if len(parts) == 4 and parts[0] == "link" and value.strip().isdigit():
-            values.setdefault(parts[2], {})[parts[3]] = int(value)
+    for match in map(_STATISTIC.fullmatch, text.splitlines()):
+        if match:
+            values.setdefault(match[1], {})[match[2]] = int(match[3])
     return {name: Counters(*(row.get(field, 0) for field in _COUNTERS)) for name, row in values.items()}
 
 

@@ -2,58 +2,42 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
 
 from ratite import log
+from ratite.boards.support.processor import MachineProcessor
 from ratite.cpu.engine import Engine
-from ratite.cpu.icount import make_vcpu
-from ratite.cpu.scheduler import Processor
 from ratite.hw.model import Clock, Sink
 from ratite.isa.loongarch import clock as timers
 from ratite.isa.loongarch import core as states
-from ratite.isa.loongarch import traps
+from ratite.isa.loongarch import counters, traps
 from ratite.memory import AddressSpace
 from ratite.memory.space import BusError
 
 
-class LoongArchCore(Processor):
+class LoongArchCore(MachineProcessor):
     """One core. Boards connect to `hardware` and `ipi`, and put devices into `iocsr`."""
 
     def __init__(self, engine: Engine, number: int, clock: Clock, lock: AbstractContextManager[Any]) -> None:
-        super().__init__(make_vcpu(engine), lock)
-        self.number, self.clock = number, clock
-        self.state = self.vcpu.state
+        super().__init__(engine, number, clock, lock)
         self.iocsr = AddressSpace(f"IOCSR{number}")
         """What the core's iocsrrd and iocsrwr reach."""
         self._timer = clock.timer(self._timer_expired)
+        self._overflow = clock.timer(self._monitors_expired)
 
     # --- state ------------------------------------------------------------------------------------------------------------------
-    def reset(self) -> None:
-        """Power on."""
+    def power_on(self) -> None:
         self._timer.cancel()
+        self._overflow.cancel()
         states.reset(self.vcpu, self.number)
-        self.stopped = self.waiting = False
-        self.follow_clock()
-
-    def follow_clock(self) -> None:
-        """Have native code count the machine's nanoseconds."""
-        self.state.clock_offset = self.clock.now() - time.monotonic_ns()
-
-    def save(self) -> dict[str, Any]:
-        """The whole state."""
-        return self.state.save() | {"stopped": self.stopped, "waiting": self.waiting}
 
     def load(self, state: dict[str, Any]) -> None:
         """Take over a saved state."""
-        rest = dict(state)
-        self.stopped, self.waiting = bool(rest.pop("stopped")), bool(rest.pop("waiting"))
-        self.state.load(rest)
-        states.settle(self.vcpu)
-        self.follow_clock()
+        super().load(state)
         self.arm_timer(self.state.timer_deadline)
+        counters.arm(self.vcpu)
 
     # --- what instruction texts ask for -------------------------------------------------------------------------------------------
     def arm_timer(self, deadline: int) -> None:
@@ -62,6 +46,18 @@ class LoongArchCore(Processor):
             self._timer.at(deadline)
         else:
             self._timer.cancel()
+
+    def arm_overflow(self, deadline: int) -> None:
+        """The same for the performance monitors."""
+        if deadline:
+            self._overflow.at(deadline)
+        else:
+            self._overflow.cancel()
+
+    def _monitors_expired(self) -> None:
+        with self.lock:
+            counters.expired(self.vcpu)
+            self._attend()
 
     def _timer_expired(self) -> None:
         with self.lock:
@@ -105,9 +101,6 @@ class LoongArchCore(Processor):
     def ipi(self, level: bool) -> None:
         """The input for interrupts between cores."""
         self.set_interrupt(traps.IPI, level)
-
-    def must_wake(self) -> bool:
-        return bool(self.vcpu.call("wakeup"))
 
 
 def _note(text: str) -> None:

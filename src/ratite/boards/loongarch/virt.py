@@ -16,18 +16,18 @@ from ratite.boards.registry import MachineOptions, board
 from ratite.boards.support.acpi import AcpiTables
 from ratite.boards.support.device_tree import EMPTY, DeviceTree, Node, Value, cells64, with_chosen
 from ratite.boards.support.firmware import find_firmware
+from ratite.boards.support.fw_cfg import add_fw_cfg, command_line, offer_kernel
 from ratite.boards.support.loader import Loader, read_file
 from ratite.boards.support.pci import add_gpex, gpex_node
 from ratite.boards.support.smbios import offer_smbios
 from ratite.errors import HostError, ImageError, UsageError
 from ratite.hw.block.pflash_cfi01 import Pflash
 from ratite.hw.char.ns16550 import Ns16550
-from ratite.hw.intc import loongarch_ipi
-from ratite.hw.intc.loongarch_extioi import CORE_BLOCK, CORE_STATUS, CORE_STATUS_SIZE, PINS, LoongArchExtioi
+from ratite.hw.intc import loongarch_extioi, loongarch_ipi
+from ratite.hw.intc.loongarch_extioi import CORE_BLOCK, CORE_LIMIT, CORE_STATUS, CORE_STATUS_SIZE, PINS, LoongArchExtioi
 from ratite.hw.intc.loongarch_ipi import LoongArchIpi
 from ratite.hw.intc.loongarch_pch_pic import LoongArchPchMsi, LoongArchPchPic
 from ratite.hw.misc.acpi_ged import POWER_OFF, RESET, AcpiGed
-from ratite.hw.misc.fw_cfg import FwCfgMem, Key
 from ratite.hw.misc.loongson import LoongArchPm, LoongsonIdentity
 from ratite.hw.model import BOOL, Device, Property
 from ratite.hw.pci.gpex import GpexHost
@@ -52,7 +52,7 @@ PCIE_FIRST_IRQ = 16
 MSI, MSI_VECTOR, MSI_VECTORS = 0x2FF0_0000, 64, 192
 
 #: Addresses in a core's IOCSR space.
-IOCSR_IPI, IOCSR_IPI_SEND, IOCSR_EXTIOI = 0x1000, 0x1040, 0x1400
+IOCSR_IPI, IOCSR_IPI_SEND, IOCSR_TRIGGER, IOCSR_EXTIOI = 0x1000, 0x1040, 0x1140, 0x1400
 
 #: Which pin of a core the operating system finds EXTIOI at, as an interrupt of the core.
 EXTIOI_INTERRUPT = 3
@@ -65,9 +65,10 @@ class VirtOptions(MachineOptions):
     acpi = Property(BOOL, True, "ACPI tables for firmware and kernels, beside the device tree")
 
 
-@board("virt", arch=("loongarch64",), summary="Loongson-3A5000 LS7A1000 machine", options=VirtOptions, ram_size=1024 * MiB, max_cpus=4)
+@board("virt", arch=("loongarch64",), summary="Loongson-3A5000 LS7A1000 machine", options=VirtOptions, ram_size=1024 * MiB, max_cpus=16)
 def virt(m: Machine) -> None:
-    """Addresses and interrupt numbers are those of QEMU 7.1's board. Not there yet: the platform bus, hot-plug of memory.
+    """Addresses and interrupt numbers are those of QEMU 7.1's board. More than four cores are further nodes, as if of
+    several chips. Not there yet: the platform bus, hot-plug of memory.
     """
     if m.ram_size < LOW_RAM_SIZE:
         raise UsageError(f"machine 'virt' of loongarch64 needs 256 MiB of RAM at least, not {m.ram_size >> 20}")
@@ -90,7 +91,8 @@ def virt(m: Machine) -> None:
         ecam_size=PCIE_ECAM_SIZE, mmio_base=PCIE_MMIO, mmio_size=PCIE_MMIO_SIZE, pio_base=PCIE_PIO, pio_size=PCIE_PIO_SIZE,
     )  # fmt: skip
     pcie = add_gpex(m, host, at=PCIE_ECAM, irqs=[pic.input(PCIE_FIRST_IRQ + pin) for pin in range(4)])
-    fw_cfg = add_fw_cfg(m)
+    fw_cfg = add_fw_cfg(m, FW_CFG)
+    fw_cfg.add_file("etc/memmap", b"".join(struct.pack("<QQII", base, size, 1, 0) for base, size in memory_of(m)))    # 1: RAM, as in ACPI
     firmware = add_firmware(m)
     if firmware:
         if options_of(m).acpi:
@@ -137,36 +139,31 @@ def add_core_parts(m: Machine, cores: Sequence[LoongArchCore]) -> LoongArchExtio
     """What cores reach through IOCSR: identity, interrupts between cores, extended interrupts."""
     identity = m.add("identity", LoongsonIdentity())
     ipi = m.add("ipi", LoongArchIpi(num_cpu=len(cores)))
-    extioi = m.add("extioi", LoongArchExtioi(num_cpu=len(cores)))
+    nodes = [cores[first : first + CORE_LIMIT] for first in range(0, len(cores), CORE_LIMIT)]
+    controllers = [
+        m.add(f"extioi{n or ''}", LoongArchExtioi(num_cpu=len(node), node=n)) for n, node in enumerate(nodes)
+    ]
+    for extioi in controllers:
+        extioi.nodes = controllers
     ipi.cores = [core.iocsr for core in cores]
     for n, core in enumerate(cores):
+        extioi, local = controllers[n // CORE_LIMIT], n % CORE_LIMIT
         send = loongarch_ipi.CORE_LIMIT * loongarch_ipi.BLOCK
         for base, size, device, start in (
             (0, identity.size, identity, 0),
             (IOCSR_IPI, loongarch_ipi.BLOCK_SIZE, ipi, n * loongarch_ipi.BLOCK),
             (IOCSR_IPI_SEND, loongarch_ipi.SEND_SIZE, ipi, send),
+            (IOCSR_TRIGGER, loongarch_extioi.TRIGGER_SIZE, extioi, loongarch_extioi.TRIGGER),
+            (IOCSR_IPI_SEND + loongarch_ipi.ANY_SEND, loongarch_ipi.ANY_SEND_SIZE, ipi, send + loongarch_ipi.ANY_SEND),
             (IOCSR_EXTIOI, CORE_STATUS, extioi, 0),
-            (IOCSR_EXTIOI + CORE_STATUS, CORE_STATUS_SIZE, extioi, CORE_STATUS + n * CORE_BLOCK),
+            (IOCSR_EXTIOI + CORE_STATUS, CORE_STATUS_SIZE, extioi, CORE_STATUS + local * CORE_BLOCK),
             (IOCSR_EXTIOI + 0x800, 0x100, extioi, 0x800),
         ):
             core.iocsr.add_io(base, size, Part(device, start), device.id)
         ipi.irqs[n].connect(core.ipi)
         for pin in range(PINS):
-            extioi.irqs[PINS * n + pin].connect(core.hardware(pin))
-    return extioi
-
-
-def add_fw_cfg(m: Machine) -> FwCfgMem:
-    """What firmware may ask: number of CPUs, the user's files."""
-    fw_cfg = m.add("fw_cfg", FwCfgMem(), at=FW_CFG)
-    fw_cfg.add_number(Key.CPUS, m.cpu_count, 2)
-    fw_cfg.add_number(Key.MAX_CPUS, m.cpu_count, 2)
-    fw_cfg.add_number(Key.RAM_SIZE, m.ram_size, 8)
-    memory_map = b"".join(struct.pack("<QQII", base, size, 1, 0) for base, size in memory_of(m))    # 1: RAM, as in ACPI
-    fw_cfg.add_file("etc/memmap", memory_map)
-    for name, content in m.fw_cfg_files:
-        fw_cfg.add_file(name, content)
-    return fw_cfg
+            extioi.irqs[PINS * local + pin].connect(core.hardware(pin))
+    return controllers[0]
 
 
 def add_firmware(m: Machine) -> bool:
@@ -197,27 +194,6 @@ def tables_of(m: Machine, pcie: GpexHost) -> AcpiTables:
         ged=GED, ged_input=GED_IRQ, sleep=GED_SLEEP, uart=UART, uart_input=UART_IRQ, uart_clock=UART_CLOCK, rtc=RTC, rtc_input=RTC_IRQ,
         ecam=PCIE_ECAM, pci_input=PCIE_FIRST_IRQ,
     ))  # fmt: skip
-
-
-def offer_kernel(m: Machine, fw_cfg: FwCfgMem) -> None:
-    """Let firmware fetch kernel, RAM disk and command line by itself."""
-    for path, what, size_key, data_key in (
-        (m.options.kernel, "kernel", Key.KERNEL_SIZE, Key.KERNEL_DATA),
-        (m.options.initrd, "RAM disk", Key.INITRD_SIZE, Key.INITRD_DATA),
-    ):
-        if path:
-            content = read_file(what, path, m.ram_size)
-            fw_cfg.add_number(size_key, len(content))
-            fw_cfg.add(data_key, content)
-    if m.options.append:
-        line = command_line(m)
-        fw_cfg.add_number(Key.COMMAND_LINE_SIZE, len(line))
-        fw_cfg.add(Key.COMMAND_LINE_DATA, line)
-
-
-def command_line(m: Machine) -> bytes:
-    """The kernel's, with the zero at its end."""
-    return m.options.append.encode("utf-8", "surrogateescape") + b"\0"
 
 
 def boot_firmware(m: Machine, pcie: GpexHost) -> None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
+from ratite.boards.support.processor import MachineProcessor
 from ratite.cpu.engine import Engine
-from ratite.cpu.icount import make_vcpu
-from ratite.cpu.scheduler import Processor
 from ratite.cpu.vcpu import Event
 from ratite.isa.riscv import hart as states
 from ratite.isa.riscv import traps
@@ -19,15 +17,14 @@ if TYPE_CHECKING:
     from ratite.hw.model import Clock
 
 
-class RiscvHart(Processor):
+class RiscvHart(MachineProcessor):
     """One hart; `boards.support.hart.Hart` says what boards use of it."""
 
     def __init__(
         self, engine: Engine, config: RiscvConfig, number: int, clock: Clock, lock: AbstractContextManager[Any]
     ) -> None:
-        super().__init__(make_vcpu(engine), lock)
-        self.config, self.number, self.clock = config, number, clock
-        self.state = self.vcpu.state
+        super().__init__(engine, number, clock, lock)
+        self.config = config
         self.sbi: Sbi | None = None
 
     @property
@@ -45,30 +42,8 @@ class RiscvHart(Processor):
         """Sizes of cache blocks, for the device tree."""
         return self.config.cache_properties
 
-    # --- state ------------------------------------------------------------------------------------------------------------------
-    def reset(self) -> None:
-        """Power on."""
+    def power_on(self) -> None:
         states.reset(self.vcpu, self.config, self.number)
-        self.stopped = self.waiting = False
-        self.follow_clock()
-
-    def follow_clock(self) -> None:
-        """Have native code count the machine's nanoseconds."""
-        self.state.clock_offset = self.clock.now() - time.monotonic_ns()
-
-    def save(self) -> dict[str, Any]:
-        """The whole state."""
-        return self.state.save() | {"stopped": self.stopped, "waiting": self.waiting}
-
-    def load(self, state: dict[str, Any]) -> None:
-        """Take over a saved state."""
-        rest = dict(state)
-        self.stopped, self.waiting = bool(rest.pop("stopped")), bool(rest.pop("waiting"))
-        self.state.load(rest)
-        self.vcpu.call("tlb_flush")
-        self.vcpu.call("mode_update")
-        self.state.attention = 1
-        self.follow_clock()
 
     def call(self, name: str, *args: int) -> int:
         """Call a native helper on this hart's state."""
@@ -109,9 +84,6 @@ class RiscvHart(Processor):
         self.set_interrupt(traps.SEI, level)
 
     # --- events -----------------------------------------------------------------------------------------------------------------
-    def must_wake(self) -> bool:
-        return bool(self.vcpu.call("wakeup"))
-
     def wake(self) -> None:
         if self.waiting and self.sbi is not None:
             self.sbi.resumed(self.number)

@@ -9,6 +9,7 @@ from ratite.boards.machine import Machine
 from ratite.boards.registry import MachineOptions, board
 from ratite.boards.riscv.boot import BootPlan, Payload, bits_of, load_payload, place_device_tree, reset_code
 from ratite.boards.support.device_tree import EMPTY, DeviceTree, Node, Value, cells64, with_chosen
+from ratite.boards.support.fw_cfg import add_fw_cfg, offer_kernel
 from ratite.boards.support.hart import Hart
 from ratite.boards.support.loader import read_file
 from ratite.boards.support.pci import add_gpex, gpex_node
@@ -17,7 +18,6 @@ from ratite.hw.block.pflash_cfi01 import Pflash
 from ratite.hw.char.ns16550 import Ns16550
 from ratite.hw.intc.riscv_aclint import AclintMtimer, AclintSwi
 from ratite.hw.intc.sifive_plic import SiFivePlic
-from ratite.hw.misc.fw_cfg import FwCfgMem, Key
 from ratite.hw.misc.sifive_test import PASS, RESET, SiFiveTest
 from ratite.hw.model import BOOL, Property
 from ratite.hw.pci.gpex import GpexHost
@@ -72,7 +72,7 @@ def virt(m: Machine) -> None:
     m.add("rtc", GoldfishRtc(), at=RTC, irq=plic.input(RTC_IRQ))
     for bank in range(2):
         m.add(f"virt.flash{bank}", Pflash(label=f"virt.flash{bank}", drive=m.flash(bank)), at=FLASH + bank * FLASH_SIZE)
-    fw_cfg = add_fw_cfg(m)
+    fw_cfg = add_fw_cfg(m, FW_CFG)
 
     supervisor_flash = m.flash(1) is not None
     payload = load_payload(m, RAM, kernel_in_memory=not supervisor_flash)
@@ -117,33 +117,6 @@ def add_pcie(m: Machine, plic: SiFivePlic) -> GpexHost:
         pio_base=PCIE_PIO, pio_size=PCIE_PIO_SIZE,
     )
     return add_gpex(m, host, at=PCIE_ECAM, irqs=[plic.input(PCIE_FIRST_IRQ + pin) for pin in range(4)])
-
-
-def add_fw_cfg(m: Machine) -> FwCfgMem:
-    """What firmware may ask: number of CPUs, the user's files."""
-    fw_cfg = m.add("fw_cfg", FwCfgMem(), at=FW_CFG)
-    fw_cfg.add_number(Key.CPUS, m.cpu_count, 2)
-    fw_cfg.add_number(Key.MAX_CPUS, m.cpu_count, 2)
-    fw_cfg.add_number(Key.RAM_SIZE, m.ram_size, 8)
-    for name, content in m.fw_cfg_files:
-        fw_cfg.add_file(name, content)
-    return fw_cfg
-
-
-def offer_kernel(m: Machine, fw_cfg: FwCfgMem) -> None:
-    """Let supervisor firmware in flash fetch kernel, RAM disk and command line by itself."""
-    for path, what, size_key, data_key in (
-        (m.options.kernel, "kernel", Key.KERNEL_SIZE, Key.KERNEL_DATA),
-        (m.options.initrd, "RAM disk", Key.INITRD_SIZE, Key.INITRD_DATA),
-    ):
-        if path:
-            content = read_file(what, path, m.ram_size)
-            fw_cfg.add_number(size_key, len(content))
-            fw_cfg.add(data_key, content)
-    if m.options.append:
-        line = m.options.append.encode("utf-8", "surrogateescape") + b"\0"
-        fw_cfg.add_number(Key.COMMAND_LINE_SIZE, len(line))
-        fw_cfg.add(Key.COMMAND_LINE_DATA, line)
 
 
 def boot_plan(m: Machine, blob: bytes, payload: Payload) -> BootPlan:

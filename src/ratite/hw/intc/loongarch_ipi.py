@@ -13,13 +13,15 @@ CORE_LIMIT = 256
 
 #: Registers of core n are at n * BLOCK; those that send follow the last one.
 BLOCK, BLOCK_SIZE = 0x100, 0x40
-SEND_SIZE = 0x120
+SEND_SIZE = 0x100
+#: The last register that sends, with one of another device between.
+ANY_SEND, ANY_SEND_SIZE = 0x118, 8
 
 _MAILBOXES = 0x20
 
 
 class LoongArchIpi(Device, name="loongarch_ipi", size=0x10_0000):
-    """Inter-processor interrupts (Loongson 3A5000/3B5000 processor reference manual, v1.03, chapter 10.2).
+    """Inter-processor interrupts (Loongson 3A5000/3B5000 processor reference manual, v1.03, chapters 10.2 and 10.3).
 
     A core sees its own block at IOCSR 0x1000 and the sending registers, which are the same for all, at 0x1040. A core's
     line is high while a bit of its status is set that is enabled. Writes that another core sends to a register
@@ -60,7 +62,7 @@ class LoongArchIpi(Device, name="loongarch_ipi", size=0x10_0000):
             word = self.written
             dev.write_at(word >> 16 & 0x3FF, 0x1000 + _MAILBOXES + (word & 0x1C), word)
 
-    class any_send(Register, offset=CORE_LIMIT * BLOCK + 0x118, width=8, mode="wo"):
+    class any_send(Register, offset=CORE_LIMIT * BLOCK + ANY_SEND, width=8, mode="wo"):
         """Write a word of another core's registers."""
 
         def on_write(self, dev: LoongArchIpi) -> None:

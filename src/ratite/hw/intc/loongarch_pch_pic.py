@@ -108,8 +108,8 @@ class LoongArchPchPic(Device, name="loongarch_pch_pic", size=0x1000, width=8):
 
 
 class LoongArchPchMsi(Device, name="loongarch_pch_msi", size=8):
-    """The port to which devices write messages: the low byte is the vector (Loongson 7A1000 bridge user manual, chapter
-    5.3). Vectors below `msi-irq-base` belong to others.
+    """The port to which devices write messages: the low byte is the vector (Loongson 7A1000 bridge user manual, v2.00,
+    chapters 5.3 and 22.3). Vectors below `msi-irq-base` belong to others.
     """
 
     msi_irq_base = Property(UINT32, 64, "first vector")

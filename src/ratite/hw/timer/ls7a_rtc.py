@@ -13,7 +13,7 @@ _EPOCH = datetime.datetime(1970, 1, 1)
 
 
 class Ls7aRtc(Device, name="ls7a_rtc", size=0x100, access=(4, 4)):
-    """RTC (Loongson 7A1000 bridge user manual, v2.00, chapter 21): time of day by calendar ("TOY"), a counter at 32,768 Hz,
+    """RTC (Loongson 7A1000 bridge user manual, v2.00, chapter 13): time of day by calendar ("TOY"), a counter at 32,768 Hz,
     and an alarm in each of the three comparators of the calendar.
 
     The time that a guest sets survives a reset, as in a chip with a battery. Not modelled: alarms of the counter (they

@@ -1,7 +1,7 @@
 """The language in which instruction sets are written."""
 
 from ratite.isa.dsl.formats import Format, fixed, imm, reg, static
-from ratite.isa.dsl.insn import Decoder, Insn, Table
+from ratite.isa.dsl.insn import Decoder, Insn, Table, around, format_of
 from ratite.isa.dsl.record import Native, Session, native, record
 from ratite.isa.dsl.state import WORD, Field, Layout, RegFile, State
 
@@ -17,7 +17,9 @@ __all__ = [
     "Session",
     "State",
     "Table",
+    "around",
     "fixed",
+    "format_of",
     "imm",
     "native",
     "record",

@@ -61,6 +61,20 @@ class Insn:
         return self.syntax.format(**values)
 
 
+def format_of(text: Callable[..., Any]) -> type[Format]:
+    """The format that the annotation of a text's operands names."""
+    hint = text.__annotations__["o"]
+    found: type[Format] = text.__globals__[hint] if isinstance(hint, str) else hint
+    return found
+
+
+def around(text: Callable[..., Any], semantics: Semantics) -> Semantics:
+    """`semantics` as the text of an instruction that contains `text`: with its operands and documentation."""
+    semantics.__doc__ = text.__doc__
+    semantics.__annotations__ = {"o": format_of(text)}
+    return semantics
+
+
 def parse_pattern(pattern: str, name: str) -> tuple[int, int, int]:
     """Mask, value and length in bytes of a pattern of 0, 1 and dots, most significant bit first."""
     text = pattern.replace(" ", "")
@@ -84,9 +98,7 @@ class Table:
             def define(f: Semantics) -> Insn:
                 insn_name = syntax.split(" ")[0]
                 fixed, value, length = parse_pattern(pattern, insn_name)
-                hint = f.__annotations__["o"]
-                fmt = f.__globals__[hint] if isinstance(hint, str) else hint
-                i = Insn(insn_name, fixed, value, length, fmt, syntax, f, name, xlen, privileged)
+                i = Insn(insn_name, fixed, value, length, format_of(f), syntax, f, name, xlen, privileged)
                 self.insns.append(i)
                 return i
 

@@ -25,7 +25,7 @@ _INSTRUCTIONS = (
 #: The files that instruction texts draw on.
 _SHARED = (
     "formats", "floats", "fcsr", "vectors", "exceptions", "state", "config", "cpucfg",
-    "clock", "csr", "modes", "mmu", "tlb", "traps", "units",
+    "clock", "counters", "csr", "modes", "mmu", "pages", "tlb", "traps", "units", "walk",
 )  # fmt: skip
 
 #: Modules whose source decides what machine code looks like; caches of it are keyed by their content.
@@ -53,12 +53,12 @@ def _helpers(config: LoongArchConfig) -> dict[str, Native]:
     """The native helpers: what the engine needs of a system, and what instruction texts call."""
     if config.user:
         return {}
-    from ratite.isa.loongarch import mmu, modes, tlb, traps
+    from ratite.isa.loongarch import counters, mmu, modes, tlb, traps, walk
 
     helpers = (
         mmu.mmu_fill, mmu.translate, modes.mode_update, traps.poll, traps.take_trap, traps.wakeup,
         tlb.tlb_find, tlb.tlb_put, tlb.tlb_write, tlb.tlb_fill, tlb.tlb_search, tlb.tlb_read, tlb.tlb_invalidate, tlb.tlb_clear,
-        tlb.forget, tlb.directory, tlb.page_entry,
+        tlb.forget, tlb.choose, walk.directory, walk.page_entry, walk.hardware_walk, counters.pm_settle,
     )  # fmt: skip
     return {helper.name: helper for helper in helpers}
 

@@ -1,4 +1,4 @@
-"""The configuration words that `cpucfg` reads (LoongArch Reference Manual, volume 1, v1.10, table 4): what a core can do.
+"""The configuration words that `cpucfg` reads (LoongArch Reference Manual, volume 1, v1.10, chapter 2.2.10.5): what a core can do.
 
 A feature that is absent here is not only denied: its instructions do not decode.
 """
@@ -12,6 +12,9 @@ from ratite.errors import DefinitionError
 #: Number of words; others read zero.
 WORDS = 21
 
+#: Performance monitors of a core that has any.
+MONITORS = 4
+
 #: Fields by their mnemonic: word, highest bit, lowest bit.
 FIELDS: dict[str, tuple[int, int, int]] = {
     "PRID": (0, 31, 0),
@@ -24,8 +27,8 @@ FIELDS: dict[str, tuple[int, int, int]] = {
     "LSPW": (2, 21, 21), "LAM": (2, 22, 22), "HPTW": (2, 24, 24), "FRECIPE": (2, 25, 25), "DIV32": (2, 26, 26),
     "LAM_BH": (2, 27, 27), "LAMCAS": (2, 28, 28), "LLACQ_SCREL": (2, 29, 29), "SCQ": (2, 30, 30),
     "CCDMA": (3, 0, 0), "SFB": (3, 1, 1), "UCACC": (3, 2, 2), "LLEXC": (3, 3, 3), "SCDLY": (3, 4, 4),
-    "LLDBAR": (3, 5, 5), "ITLBT": (3, 6, 6), "ICACHET": (3, 7, 7), "SPW_LVL": (3, 10, 8), "SPW_HP_HF": (3, 11, 11),
-    "RVA": (3, 12, 12), "RVAMAX": (3, 16, 13),
+    "LLDBAR": (3, 5, 5), "ITLBTHMC": (3, 6, 6), "ICHMC": (3, 7, 7), "SPW_LVL": (3, 10, 8), "SPW_HP_HF": (3, 11, 11),
+    "RVA": (3, 12, 12), "RVAMAX": (3, 16, 13), "DBAR_HINTS": (3, 17, 17), "LD_SEQ_SA": (3, 23, 23),
     "CC_FREQ": (4, 31, 0), "CC_MUL": (5, 15, 0), "CC_DIV": (5, 31, 16),
     "PMP": (6, 0, 0), "PMVER": (6, 3, 1), "PMNUM": (6, 7, 4), "PMBITS": (6, 13, 8), "UPM": (6, 14, 14),
     "L1_IU_PRESENT": (16, 0, 0), "L1_IU_UNIFY": (16, 1, 1), "L1_D_PRESENT": (16, 2, 2),

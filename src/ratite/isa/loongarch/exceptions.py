@@ -1,4 +1,4 @@
-"""Exceptions (LoongArch Reference Manual, volume 1, v1.10, table 21) and the checks that raise them."""
+"""Exceptions (LoongArch Reference Manual, volume 1, v1.10, chapter 7.4.6, table 21) and the checks that raise them."""
 
 from __future__ import annotations
 
@@ -51,6 +51,8 @@ class Cause(IntEnum):
     """ASXD: vectors of 256 bits are switched off."""
     FLOATING_POINT = 0x12
     """FPE: an enabled floating-point exception."""
+    VECTOR_FLOATING_POINT = 0x1_0012
+    """VFPE: the same of a vector instruction."""
     TLB_REFILL = 0x3F
     """TLBR: there is no translation."""
 

@@ -1,4 +1,4 @@
-"""The floating-point control and status register (LoongArch Reference Manual, volume 1, v1.10, chapter 3.1.2.3).
+"""The floating-point control and status register (LoongArch Reference Manual, volume 1, v1.10, chapter 3.1.3.3).
 
     4:0 Enables    9:8 RM    20:16 Flags    28:24 Cause        each exception field, from the top: V Z O U I
 

@@ -8,72 +8,23 @@ the manual allows anything.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from ratite.ir import Value, Var
-from ratite.isa.dsl import Insn, Session
+from ratite.isa.dsl import Insn, Session, around
+from ratite.isa.dsl.floats import FLEN, FloatFormat
 from ratite.isa.dsl.formats import Reg
 from ratite.isa.loongarch import fcsr
 from ratite.isa.loongarch.exceptions import Cause
 from ratite.isa.loongarch.units import instructions_of
 
-#: Width of the floating-point registers.
-FLEN = 64
-
 Text = Callable[[Session, Any], Value]
 Write = Callable[[Session, Any, Value], None]
 
 
-@dataclass(frozen=True)
-class Precision:
-    """A floating-point format: the suffix of its mnemonics, its two-bit code in instructions, and its shape."""
-
-    suffix: str
-    code: str
-    width: int
-    fraction: int
-
-    @property
-    def fmt(self) -> str:
-        """Its name in `Session.fp`."""
-        return f"f{self.width}"
-
-    @property
-    def sign(self) -> int:
-        """The sign bit."""
-        return 1 << (self.width - 1)
-
-    @property
-    def magnitude(self) -> int:
-        """All bits but the sign."""
-        return self.sign - 1
-
-    @property
-    def infinity(self) -> int:
-        """The bits of positive infinity."""
-        return self.sign - (1 << self.fraction)
-
-    @property
-    def quiet(self) -> int:
-        """The bit that makes a NaN quiet."""
-        return 1 << (self.fraction - 1)
-
-    @property
-    def default_nan(self) -> int:
-        """The NaN of operations that have no NaN to pass on."""
-        return self.infinity | self.quiet
-
-    @property
-    def bias(self) -> int:
-        """What is added to exponents."""
-        return (1 << (self.width - self.fraction - 2)) - 1
-
-    def power(self, exponent: int) -> int:
-        """The bits of a power of two that is a normal number."""
-        return self.bias + exponent << self.fraction
+class Precision(FloatFormat):
+    """A floating-point format, and what operations on it do here."""
 
     # --- registers ------------------------------------------------------------------------------------------------------
     def get(self, s: Session, r: Reg) -> Value:
@@ -81,19 +32,7 @@ class Precision:
         v: Value = s.f[r]
         return v.trunc(self.width)
 
-    def set(self, s: Session, r: Reg, v: Value) -> None:
-        """Write the number `v` to register `r`."""
-        s.f[r] = v if self.width == FLEN else v.zext(FLEN) | (1 << FLEN) - (1 << self.width)
-
     # --- operations -----------------------------------------------------------------------------------------------------
-    def is_nan(self, v: Value) -> Value:
-        """Whether a number is a NaN."""
-        return v & self.magnitude > self.infinity
-
-    def is_signalling(self, v: Value) -> Value:
-        """Whether a number is a signalling NaN."""
-        return self.is_nan(v) & (v & self.quiet == 0)
-
     def passed_on(self, s: Session, operands: Sequence[Value]) -> Value:
         """The NaN that an operation returns: the first signalling one, else the first, made quiet; else the default."""
         nan = s.const(self.default_nan, self.width)
@@ -122,7 +61,7 @@ class Precision:
         def into_fd(s: Session, o: Any, v: Value) -> None:
             self.set(s, o.fd, v)
 
-        define = instructions_of(extension)(pattern.replace("ff", self.code), syntax.replace("fmt", self.suffix))
+        define = instructions_of(extension)(*self.named(pattern, syntax))
         return lambda text: define(_guarded(text, write or into_fd))
 
 
@@ -138,7 +77,6 @@ def raw(s: Session, o: Any, v: Value) -> None:
 
 def _guarded(text: Text, write: Write) -> Callable[[Session, Any], None]:
     """The instruction that computes `text` and then, unless that traps, writes the result."""
-    hint = inspect.get_annotations(text)["o"]
 
     def semantics(s: Session, o: Any) -> None:
         watched, before = watch(s)
@@ -147,9 +85,7 @@ def _guarded(text: Text, write: Write) -> Callable[[Session, Any], None]:
             deliver(s, before.value)
         write(s, o, result)
 
-    semantics.__doc__ = text.__doc__
-    semantics.__annotations__ = {"o": text.__globals__[hint] if isinstance(hint, str) else hint}
-    return semantics
+    return around(text, semantics)
 
 
 def watch(s: Session) -> tuple[Var, Var]:
@@ -166,12 +102,12 @@ def watch(s: Session) -> tuple[Var, Var]:
     return watched, before
 
 
-def deliver(s: Session, before: Value) -> None:
+def deliver(s: Session, before: Value, exception: Cause = Cause.FLOATING_POINT) -> None:
     """Put what the instruction raised into Cause, and trap or add it to Flags."""
     raised = s.fp_flags()
     cause = fcsr.mirrored(raised)
     s.fcsr_cause = cause
     s.set_fp_flags(before)
     with s.when((cause & s.fcsr_enables) != 0):
-        s.trap(Cause.FLOATING_POINT)
+        s.trap(exception)
     s.set_fp_flags(before | raised)

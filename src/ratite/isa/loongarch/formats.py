@@ -62,6 +62,10 @@ class R2(Format):
     rd, rj = reg("r", 4, 0), reg("r", 9, 5)
 
 
+class Iocsr(R2, Word):
+    """An address, and a value or a result, with the instruction word for who does the access."""
+
+
 class R2Source(Format):
     """Two sources."""
 

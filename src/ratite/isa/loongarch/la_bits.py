@@ -1,4 +1,4 @@
-"""Bit manipulation (LoongArch Reference Manual, volume 1, v1.10, chapter 2.2.4)."""
+"""Bit manipulation (LoongArch Reference Manual, volume 1, v1.10, chapter 2.2.3)."""
 
 from __future__ import annotations
 

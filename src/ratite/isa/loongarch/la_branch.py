@@ -1,4 +1,4 @@
-"""Branches (LoongArch Reference Manual, volume 1, v1.10, chapter 2.2.5; 3.2.6 for condition flags)."""
+"""Branches (LoongArch Reference Manual, volume 1, v1.10, chapter 2.2.4; 3.2.5 for condition flags)."""
 
 from __future__ import annotations
 

@@ -4,27 +4,35 @@ volume 1, v1.10, chapters 4.2.1 and 4.2.2).
 
 from __future__ import annotations
 
-from typing import Any
-
-from ratite.bits import mask, signed
 from ratite.ir import Value
+from ratite.isa.arch import Exit
 from ratite.isa.dsl import Session
-from ratite.isa.loongarch.csr import CSRS
-from ratite.isa.loongarch.exceptions import kernel_only
-from ratite.isa.loongarch.formats import R2, CsrExchange, CsrRead
+from ratite.isa.loongarch.csr import CSRS, Csr
+from ratite.isa.loongarch.exceptions import Cause, kernel_only
+from ratite.isa.loongarch.formats import CsrExchange, CsrRead, Iocsr
+from ratite.isa.loongarch.modes import is_kernel
 from ratite.isa.loongarch.table import LOONGARCH
 
 insn = LOONGARCH.extension("privileged")
 
 
-def _old(s: Session, o: CsrRead) -> Value:
+def _csr(s: Session, o: CsrRead) -> Csr | None:
+    """The register, where this core has it."""
     csr = CSRS.get(o.csr)
-    return csr.read(s) if csr is not None else s.const(0)
+    return csr if csr is not None and (not csr.has or s.config.has(csr.has)) else None
+
+
+def _old(s: Session, o: CsrRead) -> Value:
+    csr = _csr(s, o)
+    if csr is None:
+        return s.const(0)
+    value = csr.read(s)
+    return value.trunc(32).sext(64) if csr.short else value
 
 
 def _write(s: Session, o: CsrRead, old: Value, new: Value) -> None:
     """Give rd the old value and the register the new one."""
-    csr = CSRS.get(o.csr)
+    csr = _csr(s, o)
     s.r[o.rd] = old
     if csr is not None and csr.write is not None:
         csr.write(s, old, new)
@@ -32,9 +40,14 @@ def _write(s: Session, o: CsrRead, old: Value, new: Value) -> None:
 
 @insn("00000100 .............. 00000 .....", "csrrd {rd}, {csr}", privileged=True)
 def csrrd(s: Session, o: CsrRead) -> None:
-    """Read a register."""
-    if kernel_only(s):
-        s.r[o.rd] = _old(s, o)
+    """Read a register. Some can be opened to lower levels."""
+    csr = _csr(s, o)
+    if not is_kernel(s) and csr is not None and csr.level is not None:
+        with s.when(~csr.level(s)):
+            s.trap(Cause.PRIVILEGED)
+    elif not kernel_only(s):
+        return
+    s.r[o.rd] = _old(s, o)
 
 
 @insn("00000100 .............. 00001 .....", "csrwr {rd}, {csr}", privileged=True)
@@ -54,40 +67,24 @@ def csrxchg(s: Session, o: CsrExchange) -> None:
 
 # --- IOCSR --------------------------------------------------------------------------------------------------------------
 
-#: Registers of the core's surroundings have addresses of this many bits.
-IOCSR_BITS = 32
-
-
-def _read_outside(size: int) -> Any:
-    def read(cpu: Any, address: int) -> int:
-        value: int = cpu.owner.iocsr_read(address & mask(IOCSR_BITS), size)
-        return signed(value, 8 * size) & mask(64)
-
-    return read
-
-
-def _write_outside(size: int) -> Any:
-    def write(cpu: Any, address: int, value: int) -> None:
-        cpu.owner.iocsr_write(address & mask(IOCSR_BITS), size, value & mask(8 * size))
-
-    return write
-
 
 def _iocsr(code: int, letter: str) -> None:
-    """Define the read and the write of a size, which the owner of the vCPU answers."""
-    read, write = _read_outside(1 << code), _write_outside(1 << code)
+    """Define the read and the write of a size, which leave native code with the word and the address (`iocsr.py`)."""
+
+    def access(s: Session, o: Iocsr) -> None:
+        if kernel_only(s):
+            s.iocsr_word, s.iocsr_address = o.word, s.r[o.rj]
+            s.exit(Exit.BOARD)
 
     @insn(f"00000110010010000000{code:02b} ..... .....", f"iocsrrd.{letter} {{rd}}, {{rj}}", privileged=True)
-    def iocsrrd(s: Session, o: R2) -> None:
+    def iocsrrd(s: Session, o: Iocsr) -> None:
         """Read a register of the core's surroundings, sign-extended."""
-        if kernel_only(s):
-            s.r[o.rd] = s.python(read, s.r[o.rj], width=64)
+        access(s, o)
 
     @insn(f"00000110010010000001{code:02b} ..... .....", f"iocsrwr.{letter} {{rd}}, {{rj}}", privileged=True)
-    def iocsrwr(s: Session, o: R2) -> None:
+    def iocsrwr(s: Session, o: Iocsr) -> None:
         """Write a register of the core's surroundings."""
-        if kernel_only(s):
-            s.python(write, s.r[o.rj], s.r[o.rd])
+        access(s, o)
 
 
 for _code, _letter in enumerate("bhwd"):

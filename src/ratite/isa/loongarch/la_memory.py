@@ -1,4 +1,4 @@
-"""Loads and stores of general registers, and barriers (LoongArch Reference Manual, volume 1, v1.10, chapters 2.2.6 to 2.2.8).
+"""Loads and stores of general registers, and barriers (LoongArch Reference Manual, volume 1, v1.10, chapters 2.2.5, 2.2.6 and 2.2.8).
 
 An ordinary access may be misaligned, as CPUCFG.UAL says; one with a bound check may not.
 """

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from ratite.ir import Value
 from ratite.isa.dsl import Session
-from ratite.isa.loongarch import tlb
+from ratite.isa.loongarch import tlb, walk
 from ratite.isa.loongarch.exceptions import illegal, kernel_only
 from ratite.isa.loongarch.formats import Directory, Invalidate, None_, TableEntry
 from ratite.isa.loongarch.table import LOONGARCH
@@ -51,11 +51,11 @@ def invtlb(s: Session, o: Invalidate) -> None:
 def lddir(s: Session, o: Directory) -> None:
     """The entry of the directory at rj for the address that needs a refill."""
     if kernel_only(s):
-        s.r[o.rd] = s.call(tlb.directory, s.r[o.rj], o.level)
+        s.r[o.rd] = s.call(walk.directory, s.r[o.rj], o.level)
 
 
 @insn("00000110010001 ........ ..... 00000", "ldpte {rj}, {odd}", privileged=True)
 def ldpte(s: Session, o: TableEntry) -> None:
     """Read an entry of the page table at rj for a refill."""
     if kernel_only(s):
-        s.call(tlb.page_entry, s.r[o.rj], o.odd)
+        s.call(walk.page_entry, s.r[o.rj], o.odd)

@@ -6,6 +6,7 @@ Machine code leaves vectors with NaNs in them to the reference evaluator, and do
 from __future__ import annotations
 
 from ratite.ir import Lanes
+from ratite.isa.loongarch.exceptions import Cause
 from ratite.isa.loongarch.floats import DOUBLE, SINGLE, Precision, deliver, watch
 from ratite.isa.loongarch.la_fp_compare import CONDITIONS, DIFFERENT, EQUAL, LESS, UNORDERED
 from ratite.isa.loongarch.vectors import Text, Vector, four, one, three, two
@@ -21,7 +22,7 @@ def raising(text: Text) -> Text:
         watched, before = watch(v.s)
         result = text(v)
         with v.s.when(watched.value, likely=False):
-            deliver(v.s, before.value)
+            deliver(v.s, before.value, Cause.VECTOR_FLOATING_POINT)
         return result
 
     guarded.__doc__ = text.__doc__

@@ -8,11 +8,16 @@ from __future__ import annotations
 
 from ratite.ir import Value
 from ratite.isa.dsl import Session, native
+from ratite.isa.loongarch import counters
 
 KERNEL, USER = 0, 3
 
 # Bits of CRMD.
 PLV, IE, DA, PG = 3, 1 << 2, 1 << 3, 1 << 4
+
+# Bits of MISC, each for the privilege levels from 1 on, or from 0 on: what lower levels may not do, or may.
+NO_RDTIME, COUNTERS = 7 << 5, 7 << 9
+NO_WRITE_PROTECTION = 7 << 16
 
 #: Contexts 0 to 3 are the privilege levels with translated addresses.
 DIRECT_KERNEL, DIRECT_USER = 4, 5
@@ -39,4 +44,7 @@ def mode_update(s: Session) -> None:
     s.mmu_index = view
     s.context_index = view
     s.call("mode_changed")
+    if s.config.has("PMP"):
+        with s.when(s.pm_active != 0):
+            s.call(counters.pm_settle)
     s.ret(0)

@@ -60,12 +60,27 @@ class LoongArchState(State):
     impctl2 = Field(WORD, doc="of the implementation; no effect")
     ctag = Field(WORD, doc="cache tag; there is no cache")
 
+    iocsr_word = Field(WORD, doc="the instruction that accesses a register of the core's surroundings")
+    iocsr_address = Field(WORD, doc="which one")
+
     # --- timer
     tid = Field(WORD, doc="number of the stable counter")
     tcfg = Field(WORD, doc="timer: 0 enabled, 1 periodic, from bit 2 on ticks")
     cntc = Field(WORD, doc="what to add to the stable counter")
     timer_fired = Field(8, doc="ESTAT.IS.TI")
     timer_deadline = Field(64, doc="nanoseconds at which the timer reaches zero; 0: it stands still")
+
+    # --- performance monitors
+    pmcfg = RegFile(4, WORD)
+    pmcnt0 = Field(WORD, doc="counts of a monitor up to pm_since; fields, because native helpers write them")
+    pmcnt1 = Field(WORD, doc="the same of the next")
+    pmcnt2 = Field(WORD, doc="the same of the next")
+    pmcnt3 = Field(WORD, doc="the same of the last")
+    pm_active = Field(8, doc="performance monitors that count at some privilege level, a bit each")
+    pm_level = Field(WORD, doc="privilege level since which counts are still to be added to the monitors")
+    pm_since = Field(64, doc="up to where they have been added")
+    pm_due = Field(8, doc="a monitor may have run over")
+    pm_overflow = Field(8, doc="ESTAT.IS.PMI")
 
     # --- address translation
     tlbidx = Field(WORD, doc="index and page size of an entry, and whether it is empty")

@@ -1,5 +1,5 @@
-"""The TLB: STLB and MTLB, their replacement, search and invalidation, and the walk of page tables by software (LoongArch
-Reference Manual, volume 1, v1.10, chapters 4.2.4, 5.4 and 7.5).
+"""The TLB: STLB and MTLB, their replacement, search and invalidation (LoongArch Reference Manual, volume 1, v1.10, chapters
+4.2.4, 5.4 and 7.5).
 
 An entry is 32 bytes of the vCPU's table: the virtual address of its pair of pages, {page size, in use, global, address
 space}, and the two pages as in TLBELO0 and TLBELO1. The 256 sets of the STLB with 8 ways come first, way by way, then
@@ -120,23 +120,51 @@ def _note_use(s: Session, index: Value, used: Value) -> None:
         s.mtlb_used = s.select(used, s.mtlb_used | bit, s.mtlb_used & ~bit)
 
 
-@native()
-def tlb_put(s: Session, index: Value) -> None:
-    """Write the entry that TLBIDX, TLBEHI and TLBELO describe, or in a refill their like."""
-    refill = in_refill(s)
+def put(s: Session, index: Value, pair: Value, size: Value, pages: tuple[Value, Value], used: Value) -> None:
+    """Write an entry of the present address space. It is global when both pages say so."""
+    even, odd = pages
     place = s.tlb_table + index * _SIZE
-    even = s.select(refill, s.tlbrelo0, s.tlbelo0)
-    odd = s.select(refill, s.tlbrelo1, s.tlbelo1)
-    used = refill | ((s.tlbidx & NE) == 0)
-    s.poke(place, _new_pair(s))
-    s.poke(place + PAGE_SIZE, _new_size(s).trunc(8))
+    s.poke(place, pair)
+    s.poke(place + PAGE_SIZE, size.trunc(8))
     s.poke(place + IN_USE, used.zext(8))
     s.poke(place + GLOBAL, ((even & odd & G) != 0).zext(8))
     s.poke(place + SPACE, (s.asid & SPACES).trunc(16))
     s.poke(place + ELO0, even & PAGE_FIELDS)
     s.poke(place + ELO1, odd & PAGE_FIELDS)
     _note_use(s, index, used)
+
+
+@native()
+def tlb_put(s: Session, index: Value) -> None:
+    """Write the entry that TLBIDX, TLBEHI and TLBELO describe, or in a refill their like."""
+    refill = in_refill(s)
+    even = s.select(refill, s.tlbrelo0, s.tlbelo0)
+    odd = s.select(refill, s.tlbrelo1, s.tlbelo1)
+    put(s, index, _new_pair(s), _new_size(s), (even, odd), refill | ((s.tlbidx & NE) == 0))
     s.ret(0)
+
+
+@native(64)
+def choose(s: Session, pair: Value, size: Value) -> None:
+    """Index of an entry for a pair of pages that the hardware writes: in the STLB where they have its size. What the MTLB
+    loses is forgotten.
+    """
+    s.tlb_random = s.tlb_random * 0x5851F42D4C957F2D + 0x14057B7EF767814F
+    chance = s.tlb_random >> 33
+    with s.when(size == (s.stlbps & mask(6))):
+        s.ret(((pair >> (size + 1)) & (SETS - 1)) + (chance & (WAYS - 1)) * SETS)
+    full = s.mtlb_used == mask(64)
+    number = s.select(full, chance & (MTLB - 1), (~s.mtlb_used).ctz())
+    with s.when(full):
+        place = _mtlb(s) + number * _SIZE
+        s.call(forget, s.peek(place, 64), _byte(s, place, PAGE_SIZE).zext(64))
+    s.ret(number + STLB)
+
+
+def empty(s: Session, place: Value) -> None:
+    """Take the entry at a host address away."""
+    s.poke(place + IN_USE, s.const(0, 8))
+    _note_use(s, (place - s.tlb_table) // _SIZE, s.const(0, 1))
 
 
 @native()
@@ -154,21 +182,11 @@ def tlb_write(s: Session) -> None:
 
 @native()
 def tlb_fill(s: Session) -> None:
-    """tlbfill: write an entry that the hardware chooses, in the STLB where the page has its size."""
+    """tlbfill: write an entry that the hardware chooses."""
     size, pair = _new_size(s), _new_pair(s)
-    s.tlb_random = s.tlb_random * 0x5851F42D4C957F2D + 0x14057B7EF767814F
-    chance = s.tlb_random >> 33
     with s.when(~in_refill(s)):
         s.call(forget, pair, size)
-    with s.when(size == (s.stlbps & mask(6))):
-        s.call(tlb_put, ((pair >> (size + 1)) & (SETS - 1)) + (chance & (WAYS - 1)) * SETS)
-        s.ret(0)
-    full = s.mtlb_used == mask(64)
-    number = s.select(full, chance & (MTLB - 1), (~s.mtlb_used).ctz())
-    with s.when(full):
-        place = _mtlb(s) + number * _SIZE
-        s.call(forget, s.peek(place, 64), _byte(s, place, PAGE_SIZE).zext(64))
-    s.call(tlb_put, number + STLB)
+    s.call(tlb_put, s.call(choose, pair, size, width=64))
     s.ret(0)
 
 
@@ -284,73 +302,4 @@ def tlb_clear(s: Session, all_: Value) -> None:
             _note_use(s, n.value, s.const(0, 1))
         n.value = n.value + step
     s.call("tlb_flush")
-    s.ret(0)
-
-
-# --- page tables by software ----------------------------------------------------------------------------------------------
-
-#: Bit of a directory entry that is a page itself; where the first level that it passes is kept, and its G on the way.
-HUGE = 1 << 6
-_LEVEL, _HUGE_GLOBAL = 13, 12
-
-
-def _shape(s: Session, level: Value) -> tuple[Value, Value]:
-    """Lowest bit and number of bits of a virtual address that index a directory (7.5.8, 7.5.9)."""
-
-    def chosen(low: int, high: int) -> Value:
-        upper: Value = s.pwch >> s.select(level == 4, s.const(12 + high), s.const(high))
-        lower: Value = s.pwcl >> s.select(level == 2, s.const(20 + low), s.const(10 + low))
-        return s.select(level >= 3, upper & mask(6), lower & mask(5))
-
-    return chosen(0, 0), chosen(5, 6)
-
-
-def _table_entry(s: Session, table: Value, low: Value, width: Value, even: bool = False) -> Value:
-    """Physical address of an entry for the address that needs a refill."""
-    index = (s.tlbrbadv >> low) & ((s.const(1) << width) - 1)
-    index = index & ~1 if even else index
-    place: Value = (table & mask(48) & ~mask(6)) + (index << (3 + ((s.pwcl >> 30) & 3)))
-    return place
-
-
-def _read(s: Session, pa: Value) -> Value:
-    """A word of physical memory; zero where there is no RAM."""
-    place = s.call("ram_host", pa, width=64)
-    word = s.var(0)
-    with s.when((place != 0) & ((pa & 7) == 0)):
-        word.value = s.peek(place, 64)
-    return word.value
-
-
-@native(64)
-def directory(s: Session, base: Value, level: Value) -> None:
-    """lddir: the entry of the directory at `base`. A huge page passes through, and gets the first level
-    that it passed."""
-    with s.when((base & HUGE) != 0):
-        known = (base >> _LEVEL) & 3
-        s.ret(s.select(known != 0, base, base | ((level & 3) << _LEVEL)))
-    low, width = _shape(s, level)
-    s.ret(_read(s, _table_entry(s, base, low, width)))
-
-
-@native()
-def page_entry(s: Session, base: Value, odd: Value) -> None:
-    """ldpte: read an entry of the page table at `base`, or a half of the huge page that `base` is, for a refill."""
-    size, word = s.var(s.pwcl & mask(5)), s.var(0)
-    with s.when((base & HUGE) != 0):
-        level = (base >> _LEVEL) & 3    # of the directory below the one that it was found in
-        low, width = _shape(s, level)
-        below = s.select(level == 0, (s.pwcl & mask(5)) + ((s.pwcl >> 5) & mask(5)), low + width)
-        size.value = below - 1
-        page = base & ~(HUGE | 3 << _LEVEL | 1 << _HUGE_GLOBAL)
-        page = page | (((base >> _HUGE_GLOBAL) & 1) << 6)
-        word.value = page + s.select(odd != 0, s.const(1) << size.value, 0)
-    with s.otherwise():
-        place = _table_entry(s, base, size.value, (s.pwcl >> 5) & mask(5), even=True)
-        word.value = _read(s, place + (s.select(odd != 0, s.const(8), 0) << ((s.pwcl >> 30) & 3)))
-    with s.when(odd != 0):
-        s.tlbrelo1 = word.value
-    with s.otherwise():
-        s.tlbrelo0 = word.value
-    s.tlbrehi = (s.tlbrehi & _PAIR) | (size.value & mask(6))
     s.ret(0)

@@ -13,16 +13,18 @@ from __future__ import annotations
 from ratite.bits import mask
 from ratite.ir import Value
 from ratite.isa.dsl import Session, native
+from ratite.isa.loongarch import counters
 from ratite.isa.loongarch.exceptions import Cause
-from ratite.isa.loongarch.mmu import LOOK, translate
+from ratite.isa.loongarch.mmu import translate
 from ratite.isa.loongarch.modes import DA, IE, PG, PLV, mode_update
+from ratite.isa.loongarch.pages import LOOK
 
 #: Interrupts by number, as in ESTAT.IS: of software, hardware, performance counters, timer, other cores.
 SWI, HWI, PMI, TI, IPI = 0, 2, 10, 11, 12
 INTERRUPTS = mask(13)
 SOFTWARE = mask(2)
 #: What devices drive.
-WIRES = mask(10) & ~SOFTWARE | 1 << PMI | 1 << IPI
+WIRES = mask(10) & ~SOFTWARE | 1 << IPI
 
 #: Set in the `cause` of `take_trap` for interrupts; the number is below it.
 INTERRUPT = 1 << 32
@@ -36,8 +38,8 @@ _PAIR = ~mask(13)
 
 
 def pending(s: Session) -> Value:
-    """ESTAT.IS: what devices, the timer and software ask for."""
-    asked: Value = (s.irq_lines & WIRES) | s.estat_soft | (s.timer_fired.zext(64) << TI)
+    """ESTAT.IS: what devices, the timer, the performance monitors and software ask for."""
+    asked: Value = (s.irq_lines & WIRES) | s.estat_soft | (s.timer_fired.zext(64) << TI) | (s.pm_overflow.zext(64) << PMI)
     return asked
 
 
@@ -59,6 +61,7 @@ def check_interrupts(s: Session) -> None:
 @native()
 def wakeup(s: Session) -> None:
     """1 when a core that waits for interrupts has to go on."""
+    counters.look(s)
     s.ret((_enabled(s) != 0).zext(64))
 
 
@@ -67,6 +70,7 @@ def poll(s: Session) -> None:
     """Take the most urgent interrupt before the instruction at next_pc, if there is one: that with the highest number."""
     s.attention = 0
     s.fence()
+    counters.look(s)
     asked = _enabled(s)
     with s.when((asked != 0) & ((s.crmd & IE) != 0)):
         s.call(take_trap, (63 - asked.clz()) | INTERRUPT, 0)
@@ -99,7 +103,7 @@ def take_trap(s: Session, cause: Value, value: Value) -> None:
             s.tlbehi = value & _PAIR
     s.estat_code = s.select(interrupt, 0, (code << 16) | (sub << 22))
     s.prmd = (s.prmd & ~(PLV | IE)) | before
-    s.era = s.next_pc
+    s.era = s.select(~interrupt & (cause == Cause.FETCH_ADDRESS), value, s.next_pc)    # the branch has been done
     s.crmd = s.crmd & ~(PLV | IE)
     distance = (s.ecfg >> 16) & 7
     vector = s.select(interrupt, code + _INTERRUPT_VECTORS, code) << (distance + 2)

@@ -5,10 +5,9 @@ Manual, volume 1, v1.10, chapter 7.4.3).
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import wraps
 from typing import Any
 
-from ratite.isa.dsl import Insn, Session
+from ratite.isa.dsl import Insn, Session, around
 from ratite.isa.loongarch.exceptions import Cause
 from ratite.isa.loongarch.table import LOONGARCH
 
@@ -31,14 +30,11 @@ def instructions_of(extension: str, unit: int = FPE) -> Callable[..., Callable[[
 
     def insn(pattern: str, syntax: str, privileged: bool = False) -> Callable[[Callable[[Any, Any], None]], Insn]:
         def define(text: Callable[[Any, Any], None]) -> Insn:
-            @wraps(text)
             def gated(s: Session, o: Any) -> None:
                 require_unit(s, unit)
                 text(s, o)
 
-            hint = text.__annotations__["o"]
-            gated.__annotations__ = {"o": text.__globals__[hint] if isinstance(hint, str) else hint}
-            return plain(pattern, syntax, privileged=privileged)(gated)
+            return plain(pattern, syntax, privileged=privileged)(around(text, gated))
 
         return define
 

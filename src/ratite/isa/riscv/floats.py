@@ -3,20 +3,18 @@ and the instructions that exist alike for every precision."""
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from ratite.ir import Value
-from ratite.isa.dsl import Insn, Session
+from ratite.isa.dsl import Insn, Session, around, format_of
+from ratite.isa.dsl.floats import FLEN, FloatFormat
 from ratite.isa.dsl.formats import Reg
 from ratite.isa.riscv.exceptions import illegal
 from ratite.isa.riscv.formats import F3, F2Round, F3Round, F4Round, FCompare, FToX, FToXRound, Rounding, XToFRound
 from ratite.isa.riscv.table import RISCV
 
-#: Width of the floating-point registers. A narrower number is boxed: the bits above it are ones.
-FLEN = 64
 #: mstatus.FS.
 FS_OFF, FS_DIRTY = 0, 3
 
@@ -24,39 +22,11 @@ Text = Callable[[Session, Any], None]
 
 
 @dataclass(frozen=True)
-class Precision:
-    """A floating-point format: the suffix of its mnemonics, its code in instructions, its extension, and its shape."""
+class Precision(FloatFormat):
+    """A floating-point format with the extension that has it. A narrower number than a register is boxed: the bits above it
+    are ones."""
 
-    suffix: str
-    code: str
     extension: str
-    width: int
-    fraction: int
-
-    @property
-    def fmt(self) -> str:
-        """Its name in `Session.fp`."""
-        return f"f{self.width}"
-
-    @property
-    def sign(self) -> int:
-        """The sign bit."""
-        return 1 << (self.width - 1)
-
-    @property
-    def magnitude(self) -> int:
-        """All bits but the sign."""
-        return self.sign - 1
-
-    @property
-    def infinity(self) -> int:
-        """The bits of positive infinity."""
-        return self.sign - (1 << self.fraction)
-
-    @property
-    def quiet(self) -> int:
-        """The bit that makes a NaN quiet."""
-        return 1 << (self.fraction - 1)
 
     def get(self, s: Session, r: Reg) -> Value:
         """The number in register `r`; the canonical NaN where it is not properly boxed."""
@@ -64,11 +34,7 @@ class Precision:
         if self.width == FLEN:
             return v
         boxed = v >> self.width == (1 << (FLEN - self.width)) - 1
-        return s.select(boxed, v.trunc(self.width), self.infinity | self.quiet)
-
-    def set(self, s: Session, r: Reg, v: Value) -> None:
-        """Write the number `v` to register `r`."""
-        s.f[r] = v if self.width == FLEN else v.zext(FLEN) | (1 << FLEN) - (1 << self.width)
+        return s.select(boxed, v.trunc(self.width), self.default_nan)
 
     def rounded(self, s: Session, o: Any, op: str, *args: Value) -> Value:
         """Operation `op` of this precision, rounded as the field rm asks."""
@@ -80,13 +46,12 @@ class Precision:
         The text gets the checks that all floating-point instructions begin with. `dirty`: it writes a floating-point
         register or flags.
         """
-        define = RISCV.extension(self.extension)
-        insn = define(pattern.replace("ff", self.code), syntax.replace("fmt", self.suffix), xlen)
+        insn = RISCV.extension(self.extension)(*self.named(pattern, syntax), xlen)
         return lambda text: insn(_checked(text, dirty))
 
 
-SINGLE = Precision("s", "00", "f", 32, 23)
-DOUBLE = Precision("d", "01", "d", 64, 52)
+SINGLE = Precision("s", "00", 32, 23, "f")
+DOUBLE = Precision("d", "01", 64, 52, "d")
 
 
 def rounding(o: Any) -> int | str:
@@ -96,8 +61,7 @@ def rounding(o: Any) -> int | str:
 
 def _checked(text: Text, dirty: bool) -> Text:
     """`text` after the checks that it is legal now, and followed by the note that floating-point state has changed."""
-    hint = inspect.get_annotations(text)["o"]
-    fmt = text.__globals__[hint] if isinstance(hint, str) else hint
+    fmt = format_of(text)
 
     def semantics(s: Session, o: Any) -> None:
         rm = o.rm if "rm" in fmt.operands else Rounding.RNE
@@ -113,9 +77,7 @@ def _checked(text: Text, dirty: bool) -> Text:
         if dirty and not s.config.user:
             s.fs = FS_DIRTY
 
-    semantics.__doc__ = text.__doc__
-    semantics.__annotations__ = {"o": fmt}
-    return semantics
+    return around(text, semantics)
 
 
 def _check_dynamic(s: Session, o: Any) -> None:

@@ -8,8 +8,6 @@ from __future__ import annotations
 from typing import Any
 
 from ratite.bits import mask
-from ratite.isa.dsl import RegFile
-from ratite.isa.dsl.state import ISA_BASE
 from ratite.isa.riscv import pmp, traps
 from ratite.isa.riscv.config import RiscvConfig
 from ratite.isa.riscv.csr import environment_fields
@@ -20,28 +18,19 @@ _A0, _A1 = 10, 11
 #: mstatus.FS: registers hold their first values.
 _FS_INITIAL = 1
 
+#: scounteren: cycle, time, instret.
+_CYCLE_TIME_INSTRET = 0b111
+
 
 def reset(cpu: Any, config: RiscvConfig, hartid: int) -> None:
     """Power-on: machine mode at the reset vector, everything else zero (volume II, 3.4). The interrupt inputs keep
     their levels, which belong to devices.
     """
     state = cpu.state
-    for slot in cpu.engine.arch.layout.slots.values():
-        if slot.name == "irq_lines" or 0 <= slot.offset < ISA_BASE:
-            continue
-        if isinstance(slot.decl, RegFile):
-            file = getattr(state, slot.name)
-            for n in range(slot.count):
-                file[n] = 0
-        else:
-            setattr(state, slot.name, slot.decl.reset)
+    state.reset("irq_lines")
     state.mhartid = hartid
     state.next_pc = config.reset_vector & mask(config.xlen)
-    state.fp_flags = 0
-    cpu.set_fp_round(0)
-    state.reserve_addr = mask(64)
-    state.attention = 1
-    _settle(cpu)
+    cpu.settle()
 
 
 def start_process(cpu: Any, entry: int) -> None:
@@ -57,7 +46,8 @@ def enter_supervisor(cpu: Any, config: RiscvConfig, hartid: int, address: int, o
     `address` without translation, interrupts disabled, its number in a0 and `opaque` in a1.
 
     Exceptions and interrupts are delegated, counters, cache-block operations and memory types allowed, and the first
-    entry of memory protection allows everything.
+    entry of memory protection allows everything. User mode may read cycles, time and instructions, as OpenSBI has it:
+    Linux changes that only where firmware offers performance counters, and its vDSO reads the time.
     """
     state, ones = cpu.state, mask(config.xlen)
     state.x[_A0], state.x[_A1] = hartid, opaque & ones
@@ -65,16 +55,11 @@ def enter_supervisor(cpu: Any, config: RiscvConfig, hartid: int, address: int, o
     state.mhartid, state.priv, state.mstatus, state.satp, state.fs = hartid, SUPERVISOR, 0, 0, 0
     state.medeleg, state.mideleg = traps.DELEGABLE, traps.SUPERVISOR_INTERRUPTS
     state.mie = state.mip_soft = 0
-    state.mcounteren = mask(32)
+    state.mcounteren, state.scounteren = mask(32), _CYCLE_TIME_INSTRET
     state.menvcfg = environment_fields(config) if config.since("v1.12.0") else 0
     if config.pmp:
         state.pmpcfg[0], state.pmpaddr[0] = pmp.NAPOT << 3 | pmp.R | pmp.W | pmp.X, pmp.address_mask(config.xlen)
         state.pmp_first[0], state.pmp_last[0] = 0, mask(pmp.address_mask(config.xlen).bit_length() + 3)
         state.pmp_rules = 1
-    _settle(cpu)
-
-
-def _settle(cpu: Any) -> None:
-    """Have the engine follow a change of state that was not made by instructions."""
     cpu.call("tlb_flush")
     cpu.call("mode_update")

@@ -16,7 +16,7 @@ from ratite.bits import align_down
 from ratite.isa.loongarch.exceptions import Cause
 from ratite.user.abi.base import AlternateStack, Fault, Handler
 from ratite.user.abi.generic import numbers_64
-from ratite.user.abi.registers import RegisterAbi, Registers, mirrored
+from ratite.user.abi.registers import SIGINFO_SIZE, RegisterAbi, Registers, mirrored
 from ratite.user.failure import GuestFault, SyscallError
 from ratite.user.layout import LP64, Layout
 from ratite.user.signalnumbers import (
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from ratite.user.vcpu import Vcpu
 
 RA, TP, SP, A0, A7 = 1, 2, 3, 4, 11
-A1, A2 = A0 + 1, A0 + 2
 
 SI_KERNEL, BUS_ADRERR, SEGV_BNDERR = 0x80, 2, 3
 FPE_INTDIV, FPE_INTOVF, FPE_FLTDIV, FPE_FLTOVF, FPE_FLTUND, FPE_FLTRES, FPE_FLTINV = range(1, 8)
@@ -44,7 +43,6 @@ FPE_INTDIV, FPE_INTOVF, FPE_FLTDIV, FPE_FLTOVF, FPE_FLTUND, FPE_FLTRES, FPE_FLTI
 # What the codes of break instructions mean that compilers put behind divisions and additions (`asm/break.h`).
 _BREAKS = {6: (SIGFPE, FPE_INTOVF), 7: (SIGFPE, FPE_INTDIV)}
 
-SIGINFO_SIZE = 128
 UCONTEXT_HEAD = "flags:ulong link:ptr sp:ptr stack_flags:i32 stack_size:ulong mask:u64 unused:u64*15"
 REGISTERS_AT = 176
 """Where sigcontext lies in ucontext: aligned to 16 bytes."""
@@ -76,7 +74,7 @@ class LoongArch64(RegisterAbi):
     bits = 64
     model = LP64
     elf_machine = 258
-    general, sp, tp, a0, a7 = "r", SP, TP, A0, A7
+    general, sp, tp, a0, a7, ra = "r", SP, TP, A0, A7, RA
     syscall_cause = int(Cause.SYSTEM_CALL)
     clone_takes_tls_last = True
     signal_stack_minimum = 4096
@@ -103,7 +101,7 @@ class LoongArch64(RegisterAbi):
             case Cause.BREAKPOINT:
                 number, code = _BREAKS.get(value, (SIGTRAP, TRAP_BRKPT))
                 return Fault(number, code, pc)
-            case Cause.FLOATING_POINT:
+            case Cause.FLOATING_POINT | Cause.VECTOR_FLOATING_POINT:
                 raised: int = r.vcpu.state.fcsr_cause & r.vcpu.state.fcsr_enables
                 return Fault(SIGFPE, next((code for bit, code in _FPE_CODES if raised & bit), 0), pc)
             case Cause.ALIGNMENT:
@@ -125,12 +123,7 @@ class LoongArch64(RegisterAbi):
         space.write(frame, b"".join((
             handler.info, head.ljust(REGISTERS_AT, b"\0"), REGISTERS.pack(r.pc[0], 0, *r.x[1:], USED_FP),
             context, CONTEXT_HEAD.pack(0, 0))))
-        r.x[RA] = handler.trampoline
-        r.x[SP] = frame
-        r.x[A0] = handler.signo
-        r.x[A1] = frame
-        r.x[A2] = frame + SIGINFO_SIZE
-        r.pc[0] = handler.address
+        self.call_handler(r, handler, frame)
 
     def leave_handler(self, r: Registers, space: GuestSpace) -> tuple[int, AlternateStack]:
         frame = self.stack_pointer(r) + SIGINFO_SIZE

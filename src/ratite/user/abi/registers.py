@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from ratite.user.abi.base import Abi
+from ratite.user.abi.base import Abi, Handler
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ratite.user.vcpu import Vcpu
+
+SIGINFO_SIZE = 128
 
 
 class Registers:
@@ -36,6 +38,8 @@ class RegisterAbi(Abi):
     """First of the argument registers."""
     a7: int
     """Where the number of a system call is."""
+    ra: int
+    """Where a function finds the address to return to."""
 
     def __init__(self) -> None:
         self._mask = (1 << self.bits) - 1
@@ -76,6 +80,15 @@ class RegisterAbi(Abi):
 
     def stack_pointer(self, r: Registers) -> int:
         return r.x[self.sp]
+
+    def call_handler(self, r: Registers, handler: Handler, frame: int) -> None:
+        """Let a signal handler run that finds siginfo and, behind it, ucontext in a frame."""
+        r.x[self.ra] = handler.trampoline
+        r.x[self.sp] = frame
+        r.x[self.a0] = handler.signo
+        r.x[self.a0 + 1] = frame
+        r.x[self.a0 + 2] = frame + SIGINFO_SIZE
+        r.pc[0] = handler.address
 
 
 # Five sticky flags in the opposite order: the engine has invalid first, these ISAs have inexact first.

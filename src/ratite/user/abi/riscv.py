@@ -12,7 +12,7 @@ from errno import EFAULT
 from ratite.bits import align_down, align_up
 from ratite.user.abi.base import AlternateStack, Fault, Handler
 from ratite.user.abi.generic import numbers_32_time64, numbers_64
-from ratite.user.abi.registers import RegisterAbi, Registers, mirrored
+from ratite.user.abi.registers import SIGINFO_SIZE, RegisterAbi, Registers, mirrored
 from ratite.user.failure import GuestFault, SyscallError
 from ratite.user.layout import ILP32, LP64, Layout
 from ratite.user.signalnumbers import (
@@ -29,8 +29,7 @@ from ratite.user.structs import GENERIC_STRUCTS, Structs
 
 ARCH_CALLS = {258: "riscv_hwprobe", 259: "riscv_flush_icache"}
 
-SP, TP, A0, A7 = 2, 4, 10, 17
-RA, A1, A2 = 1, 11, 12
+RA, SP, TP, A0, A7 = 1, 2, 4, 10, 17
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,7 +38,6 @@ if TYPE_CHECKING:
 # Exception codes (privileged architecture, chapter on mcause).
 FETCH_MISALIGNED, ILLEGAL, BREAKPOINT, LOAD_MISALIGNED, STORE_MISALIGNED = 0, 2, 3, 4, 6
 
-SIGINFO_SIZE = 128
 FP_STATE = struct.Struct("<32QI")
 FP_STATE_SIZE = 528    # room for the Q extension: 32 * 16, fcsr, three reserved words
 UCONTEXT_HEAD = "flags:ulong link:ptr sp:ptr stack_flags:i32 stack_size:ulong mask_low:u32 mask_high:u32 unused:u32*30"
@@ -49,7 +47,7 @@ class Riscv(RegisterAbi):
     """What both widths share."""
 
     elf_machine = 243
-    general, sp, tp, a0, a7 = "x", SP, TP, A0, A7
+    general, sp, tp, a0, a7, ra = "x", SP, TP, A0, A7, RA
     syscall_cause = 8    # environment call from user mode
     trampoline = struct.pack("<II", 0x08B0_0893, 0x0000_0073)    # li a7, 139; ecall
 
@@ -85,12 +83,7 @@ class Riscv(RegisterAbi):
         space.write(frame, b"".join((
             handler.info, head.ljust(self.registers_offset - SIGINFO_SIZE, b"\0"), registers,
             fp.ljust(FP_STATE_SIZE, b"\0"))))
-        r.x[RA] = handler.trampoline
-        r.x[SP] = frame
-        r.x[A0] = handler.signo
-        r.x[A1] = frame
-        r.x[A2] = frame + SIGINFO_SIZE
-        r.pc[0] = handler.address
+        self.call_handler(r, handler, frame)
 
     def leave_handler(self, r: Registers, space: GuestSpace) -> tuple[int, AlternateStack]:
         frame = space.read(self.stack_pointer(r), self.frame_size)

@@ -87,7 +87,7 @@ static long start(void)
 }
 
 #define FAULT(text, enables) do { \
-    register double x __asm__("$fa1") = 1.0; \
+    register double x __asm__("$f1") = 1.0; \
     register long a5 __asm__("$a5") = 0x5a5a; \
     u32 control = (enables); \
     __asm__ volatile("movgr2fcsr $fcsr0, %[c]\n fcmp.ceq.d $fcc0, %[x], %[x]\n" text "\n movfcsr2gr %[c], $fcsr0" \

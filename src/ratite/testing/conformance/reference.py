@@ -10,7 +10,7 @@ from ratite.codegen.reference import Evaluator, GuestTrap, Leave, evaluator
 from ratite.isa.arch import Arch
 from ratite.isa.dsl import Insn, record
 from ratite.isa.dsl.state import ISA_END
-from ratite.testing.conformance import CODE, DATA, DATA_SIZE, FAULT, Case, Outcome, window
+from ratite.testing.conformance.cases import CODE, DATA, DATA_SIZE, FAULT, Case, Outcome, window
 
 #: Where the state pointer points in the state's bytes: files may lie up to 128 bytes before it.
 _BASE = 128
@@ -33,7 +33,9 @@ class _OutsideWindow(Exception):
 
 
 class FlatCpu:
-    """What evaluators need of a vCPU: the state, memory that is one window, and `natives` in the place of helpers."""
+    """What evaluators need of a vCPU: the state, memory that is one window, and `natives` in the place of helpers. The clock
+    stands still.
+    """
 
     def __init__(self, arch: Arch, memory: bytes) -> None:
         self.arch = arch
@@ -42,7 +44,7 @@ class FlatCpu:
         self.bytes = memoryview(self.state)
         self.words = memoryview(self.state).cast("Q")
         self.memory = bytearray(memory)
-        self.natives: dict[str, Callable[..., int]] = {}
+        self.natives: dict[str, Callable[..., int]] = {"time_ns": lambda *_: 0}
 
     def get(self, name: str, index: int = 0) -> int:
         """An element of the state by its declared name."""

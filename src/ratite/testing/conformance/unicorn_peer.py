@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from ratite.testing.conformance import CODE, DATA, DATA_SIZE, FAULT, ILLEGAL, Case, Outcome, window
+from ratite.testing.conformance.cases import CODE, DATA, DATA_SIZE, FAULT, ILLEGAL, Case, Outcome, window
 
 _PAGE = 0x1000
 
@@ -62,8 +62,7 @@ class UnicornPeer:
         event = self._execute()
         pc = CODE if event else machine.reg_read(binding.pc)
         registers = {
-            file: tuple(0 if number is None else machine.reg_read(number) for number in numbers)
-            for file, numbers in binding.registers.items()
+            file: tuple(0 if number is None else machine.reg_read(number) for number in numbers) for file, numbers in binding.registers.items()
         }
         return Outcome(pc, registers, binding.read(machine, case.fields), self._changes(), event)
 

@@ -6,6 +6,7 @@ shows: registers, memory, and which signal an exception becomes.
 
 from __future__ import annotations
 
+import re
 import shutil
 import struct
 import subprocess
@@ -14,7 +15,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from ratite.testing.conformance import (
+from ratite.testing.conformance.cases import (
     BREAKPOINT,
     CODE,
     DATA,
@@ -28,6 +29,9 @@ from ratite.testing.conformance import (
 )
 
 SOURCE = Path(__file__).with_name("linux_peer.c")
+
+#: How an emulator tells its version.
+_VERSION = re.compile(r"version (\d+)\.(\d+)")
 
 _OPTIONS = ("-O1", "-static", "-nostdlib", "-ffreestanding", "-fno-builtin", "-fno-stack-protector")
 _REQUEST = struct.Struct("<2Q")
@@ -68,18 +72,27 @@ class Target:
         return next((command for command in self.compilers if shutil.which(command[0])), None)
 
     def missing(self, *emulators: str) -> str:
-        """What this machine lacks for it, "" if nothing."""
+        """What this machine lacks to run it in these emulators, "" if nothing."""
         absent = [tool for tool in emulators if not shutil.which(tool)]
         if not self.compiler():
             absent.insert(0, self.compilers[0][0])
         return f"{' and '.join(absent)} not installed" if absent else ""
 
 
-class LinuxPeer:
-    """Runs cases with `command`, which is followed by the program's path; the program is built in `folder`."""
+def version_of(emulator: str) -> tuple[int, ...]:
+    """The version that a program prints when it is asked, () if it prints none."""
+    done = subprocess.run([emulator, "--version"], capture_output=True, text=True, check=False, timeout=60)
+    found = _VERSION.search(done.stdout)
+    return (int(found[1]), int(found[2])) if found else ()
 
-    def __init__(self, name: str, target: Target, command: Sequence[str], folder: Path) -> None:
-        self.name, self._target = name, target
+
+class LinuxPeer:
+    """Runs cases with `command`, which is followed by the program's path; the program is built in `folder`. `version`: that of
+    the emulator, which skips go by.
+    """
+
+    def __init__(self, name: str, target: Target, command: Sequence[str], folder: Path, version: tuple[int, ...] = ()) -> None:
+        self.name, self.version, self._target = name, version, target
         self._command, self._folder = command, folder
         self._initial = window()
         self._answer = struct.Struct(f"<Q{target.state.size}sQ64s")
@@ -96,9 +109,7 @@ class LinuxPeer:
     def run(self, cases: Sequence[Case]) -> Sequence[Outcome]:
         """The outcome of each case."""
         requests = window() + b"".join(self._request(case) for case in cases)
-        done = subprocess.run(
-            [*self._command, str(self._program)], input=requests, capture_output=True, check=False, timeout=300
-        )
+        done = subprocess.run([*self._command, str(self._program)], input=requests, capture_output=True, check=False, timeout=300)
         answers = list(self._answer.iter_unpack(done.stdout[: len(done.stdout) // self._answer.size * self._answer.size]))
         reached = cases[min(len(answers), len(cases) - 1)]
         assert not done.returncode, f"{self.name}: status {done.returncode} at {reached}: {done.stderr.decode()[-1000:]}"
