@@ -11,8 +11,8 @@ import gc
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-#: How many new objects a collection looks through: a quarter to half a millisecond.
-YOUNG = 2000
+#: How many new objects a collection looks through: a tenth to half a millisecond.
+YOUNG = 700
 
 
 @contextmanager
