@@ -39,12 +39,12 @@ def run_self_test(console: Console) -> str:
     return output
 
 
-@pytest.mark.parametrize(("board", "cpus"), [("virt", 4), ("virt,acpi=off", 1)])
-def test_without_firmware(guest: Path, board: str, cpus: int) -> None:
-    """By the tables in memory, ACPI's or the device tree: processors come up, programs compute what they should, and
-    power-off ends with 0.
+@pytest.mark.parametrize(("board", "cpus", "cpu"), [("virt", 4, "la464"), ("virt,acpi=off", 1, "la464"), ("virt", 8, "max")])
+def test_without_firmware(guest: Path, board: str, cpus: int, cpu: str) -> None:
+    """By the tables in memory, ACPI's or the device tree: processors come up, of several nodes too, programs compute what they
+    should, whoever walks page tables, and power-off ends with 0.
     """
-    with Console([*emulator("loongarch64"), *options_of(guest, cpus, board)]) as console:
+    with Console([*emulator("loongarch64"), *options_of(guest, cpus, board), "-cpu", cpu]) as console:
         output = run_self_test(console)
     assert (f"Brought up 1 node, {cpus} CPUs" in output) == (cpus > 1)
     assert ("ACPI: RSDP" in output) == (board == "virt")

@@ -116,7 +116,7 @@ def test_bad_kernels(build: Build, kernel: bytes) -> None:
 
 def test_machines_that_can_not_be(build: Build) -> None:
     """Too little memory, too many cores, nothing to run."""
-    for arguments in ({"ram_size": 128 * MiB}, {"cpus": 5}, {"options": {"kernel": ""}}):
+    for arguments in ({"ram_size": 128 * MiB}, {"cpus": 17}, {"options": {"kernel": ""}}):
         with pytest.raises(UsageError):
             build(**arguments)
 
@@ -195,3 +195,24 @@ def test_interrupts_reach_cores(build: Build) -> None:
     assert cores[1].inputs["ipi"] and second.read(0x1000, 4) == 1
     first.write(0x1048, 8, 0xABCD << 32 | 1 << 16)
     assert second.read(0x1020, 8) == 0xABCD
+
+
+def test_interrupts_reach_other_nodes(build: Build) -> None:
+    """The first node's controller passes a vector on to the node that its route names, which has routes of its own."""
+    m = build(cpus=6)
+    cores: list[Any] = m.cpus
+    first, fifth = cores[0].iocsr, cores[4].iocsr
+    for node in (first, fifth):
+        node.write(0x14A0, 4, 0x0002_0001)      # entry n: node n
+        node.write(0x14C0, 4, 0x0202_0202)      # pin 1
+        node.write(0x1600 + 8, 4, 1 << 13)      # vector 77
+    first.write(0x1C00 + 77, 1, 1 << 4 | 1)     # by entry 1
+    fifth.write(0x1C00 + 77, 1, 1 << 4 | 2)     # the second core there
+    m.memory.write(0x2FF0_0000, 4, 77)
+    assert [core.inputs.get(1, False) for core in cores] == [False] * 5 + [True]
+    assert (first.read(0x1808, 4), cores[5].iocsr.read(0x1808, 4)) == (0, 1 << 13)
+    cores[5].iocsr.write(0x1808, 4, 1 << 13)
+    assert not cores[5].inputs[1]
+    first.write(0x1C00 + 77, 1, 15 << 4)        # an entry that names no node: this one
+    m.memory.write(0x2FF0_0000, 4, 77)
+    assert cores[0].inputs[1]

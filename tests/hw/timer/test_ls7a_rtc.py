@@ -8,7 +8,7 @@ from ratite.hw.model import SECOND
 from ratite.hw.timer.ls7a_rtc import Ls7aRtc
 from ratite.testing import DeviceBench
 
-WRITE0, WRITE1, READ0, READ1, MATCH0, CONTROL, COUNTER_WRITE, COUNTER_READ = 0x24, 0x28, 0x2C, 0x30, 0x34, 0x40, 0x64, 0x68
+WRITE0, WRITE1, READ0, READ1, MATCH0, CONTROL, COUNTER_WRITE, COUNTER_READ, COUNTER_MATCH = 0x24, 0x28, 0x2C, 0x30, 0x34, 0x40, 0x64, 0x68, 0x6C
 RUNNING = 1 << 8 | 1 << 11 | 1 << 13
 Bench = DeviceBench[Ls7aRtc]
 
@@ -56,3 +56,32 @@ def test_counter(rtc: Bench) -> None:
     rtc.write(COUNTER_WRITE, 100)
     rtc.advance(SECOND)
     assert rtc.read(COUNTER_READ) == 100 + 32768
+
+
+def test_alarms_of_the_counter(rtc: Bench) -> None:
+    """Its comparators raise the line, one after the other and beyond the counter's end; writing one lowers it."""
+    rtc.write(CONTROL, RUNNING)
+    rtc.write(COUNTER_WRITE, 0xFFFF_C000)
+    rtc.write(COUNTER_MATCH, 0xFFFF_E000)
+    rtc.write(COUNTER_MATCH + 8, 0x4000)
+    rtc.advance(SECOND // 4 - 1000)
+    assert not rtc.level()
+    rtc.advance(2000)
+    assert rtc.level()
+    rtc.write(COUNTER_MATCH, 0)
+    assert not rtc.level()
+    rtc.advance(3 * SECOND // 4 - 2000)
+    assert not rtc.level()
+    rtc.advance(2000)
+    assert rtc.level() and rtc.read(COUNTER_READ) == 0x4000
+
+
+def test_tenths_and_the_oscillator(rtc: Bench) -> None:
+    """Tenths of seconds can be set, and bit 5 of the control register says whether the oscillator runs."""
+    rtc.write(WRITE1, YEAR)
+    rtc.write(WRITE0, MOMENT | 7)
+    assert rtc.read(READ0) == MOMENT | 7
+    rtc.write(CONTROL, 1 << 5)
+    assert rtc.read(CONTROL) == 0
+    rtc.write(CONTROL, 1 << 8)
+    assert rtc.read(CONTROL) == 1 << 8 | 1 << 5

@@ -56,8 +56,8 @@ class LoongArchCore(MachineProcessor):
 
     def _monitors_expired(self) -> None:
         with self.lock:
-            counters.expired(self.vcpu)
-            self._attend()
+            if counters.expired(self.vcpu):
+                self._attend()
 
     def _timer_expired(self) -> None:
         with self.lock:

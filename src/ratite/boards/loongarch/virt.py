@@ -24,7 +24,7 @@ from ratite.errors import HostError, ImageError, UsageError
 from ratite.hw.block.pflash_cfi01 import Pflash
 from ratite.hw.char.ns16550 import Ns16550
 from ratite.hw.intc import loongarch_extioi, loongarch_ipi
-from ratite.hw.intc.loongarch_extioi import CORE_BLOCK, CORE_STATUS, CORE_STATUS_SIZE, PINS, LoongArchExtioi
+from ratite.hw.intc.loongarch_extioi import CORE_BLOCK, CORE_LIMIT, CORE_STATUS, CORE_STATUS_SIZE, PINS, LoongArchExtioi
 from ratite.hw.intc.loongarch_ipi import LoongArchIpi
 from ratite.hw.intc.loongarch_pch_pic import LoongArchPchMsi, LoongArchPchPic
 from ratite.hw.misc.acpi_ged import POWER_OFF, RESET, AcpiGed
@@ -65,9 +65,10 @@ class VirtOptions(MachineOptions):
     acpi = Property(BOOL, True, "ACPI tables for firmware and kernels, beside the device tree")
 
 
-@board("virt", arch=("loongarch64",), summary="Loongson-3A5000 LS7A1000 machine", options=VirtOptions, ram_size=1024 * MiB, max_cpus=4)
+@board("virt", arch=("loongarch64",), summary="Loongson-3A5000 LS7A1000 machine", options=VirtOptions, ram_size=1024 * MiB, max_cpus=16)
 def virt(m: Machine) -> None:
-    """Addresses and interrupt numbers are those of QEMU 7.1's board. Not there yet: the platform bus, hot-plug of memory.
+    """Addresses and interrupt numbers are those of QEMU 7.1's board. More than four cores are further nodes, as if of
+    several chips. Not there yet: the platform bus, hot-plug of memory.
     """
     if m.ram_size < LOW_RAM_SIZE:
         raise UsageError(f"machine 'virt' of loongarch64 needs 256 MiB of RAM at least, not {m.ram_size >> 20}")
@@ -138,9 +139,15 @@ def add_core_parts(m: Machine, cores: Sequence[LoongArchCore]) -> LoongArchExtio
     """What cores reach through IOCSR: identity, interrupts between cores, extended interrupts."""
     identity = m.add("identity", LoongsonIdentity())
     ipi = m.add("ipi", LoongArchIpi(num_cpu=len(cores)))
-    extioi = m.add("extioi", LoongArchExtioi(num_cpu=len(cores)))
+    nodes = [cores[first : first + CORE_LIMIT] for first in range(0, len(cores), CORE_LIMIT)]
+    controllers = [
+        m.add(f"extioi{n or ''}", LoongArchExtioi(num_cpu=len(node), node=n)) for n, node in enumerate(nodes)
+    ]
+    for extioi in controllers:
+        extioi.nodes = controllers
     ipi.cores = [core.iocsr for core in cores]
     for n, core in enumerate(cores):
+        extioi, local = controllers[n // CORE_LIMIT], n % CORE_LIMIT
         send = loongarch_ipi.CORE_LIMIT * loongarch_ipi.BLOCK
         for base, size, device, start in (
             (0, identity.size, identity, 0),
@@ -149,14 +156,14 @@ def add_core_parts(m: Machine, cores: Sequence[LoongArchCore]) -> LoongArchExtio
             (IOCSR_TRIGGER, loongarch_extioi.TRIGGER_SIZE, extioi, loongarch_extioi.TRIGGER),
             (IOCSR_IPI_SEND + loongarch_ipi.ANY_SEND, loongarch_ipi.ANY_SEND_SIZE, ipi, send + loongarch_ipi.ANY_SEND),
             (IOCSR_EXTIOI, CORE_STATUS, extioi, 0),
-            (IOCSR_EXTIOI + CORE_STATUS, CORE_STATUS_SIZE, extioi, CORE_STATUS + n * CORE_BLOCK),
+            (IOCSR_EXTIOI + CORE_STATUS, CORE_STATUS_SIZE, extioi, CORE_STATUS + local * CORE_BLOCK),
             (IOCSR_EXTIOI + 0x800, 0x100, extioi, 0x800),
         ):
             core.iocsr.add_io(base, size, Part(device, start), device.id)
         ipi.irqs[n].connect(core.ipi)
         for pin in range(PINS):
-            extioi.irqs[PINS * n + pin].connect(core.hardware(pin))
-    return extioi
+            extioi.irqs[PINS * local + pin].connect(core.hardware(pin))
+    return controllers[0]
 
 
 def add_firmware(m: Machine) -> bool:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 from ratite.errors import UsageError
 from ratite.hw.model import UINT32, Device, Outputs, Property, Register, Sink
 
 VECTORS, PINS = 256, 8
-CORE_LIMIT = 4
+#: Cores of a node, and nodes of a machine.
+CORE_LIMIT, NODE_LIMIT = 4, 4
 
 #: Pending vectors of core n as it sees them are at CORE_STATUS + n * CORE_BLOCK.
 CORE_STATUS, CORE_BLOCK, CORE_STATUS_SIZE = 0x400, 0x100, 0x20
@@ -25,16 +27,21 @@ class LoongArchExtioi(Device, name="loongarch.extioi", size=TRIGGER + TRIGGER_SI
     core, and in groups of 32 to one of the first four interrupt pins of that core.
 
     A vector becomes pending when its input rises, as with the messages that devices send, and stays so until a core
-    writes its bit. Not modelled: rotating delivery (`bounce`, and routes to several cores, which go to the lowest),
-    routes to other nodes, and pins as numbers (bit 49 of IOCSR 0x420), whose feature bit reads zero.
+    writes its bit. Each node of four cores has a controller of its own; a vector that is routed to another node becomes
+    pending in that one's, which the board puts into `nodes`. Not modelled: rotating delivery (`bounce`, and routes to
+    several cores or nodes, which go to the lowest), and pins as numbers (bit 49 of IOCSR 0x420), whose feature bit reads zero.
     """
 
-    num_cpu = Property(UINT32, 1, "number of cores")
+    num_cpu = Property(UINT32, 1, "number of cores of this node")
+    node = Property(UINT32, 0, "number of this node")
     irqs = Outputs("pins of each core, eight of the first core first", "pin_count")
     state = ("pending",)
 
     class node_map(Register, offset=0xA0, count=8, stride=4):
-        """Nodes by the numbers that routes have."""
+        """Two entries of 16 bits: nodes, a bit each, by the numbers that routes have; none is this one."""
+
+        def on_write(self, dev: LoongArchExtioi) -> None:
+            dev.rebuild()
 
     class pin_map(Register, offset=0xC0, count=2, stride=4):
         """For each group of 32 vectors a byte: the pin, as a bit."""
@@ -86,7 +93,11 @@ class LoongArchExtioi(Device, name="loongarch.extioi", size=TRIGGER + TRIGGER_SI
             raise UsageError(f"{self.name}: property 'num-cpu': {self.num_cpu} is not within 1 to {CORE_LIMIT}")
         self.pin_count = PINS * self.num_cpu
         self.pending = 0
+        if self.node >= NODE_LIMIT:
+            raise UsageError(f"{self.name}: property 'node': {self.node} is not within 0 to {NODE_LIMIT - 1}")
+        self.nodes: Sequence[LoongArchExtioi] = (self,)
         self.routes = [0] * self.num_cpu    # vectors of each core, as bits
+        self._elsewhere: dict[int, int] = {}    # node of each vector that goes to another one
         self._enabled = 0
         self._groups: list[tuple[int, int]] = []    # pin and vectors
 
@@ -106,6 +117,14 @@ class LoongArchExtioi(Device, name="loongarch.extioi", size=TRIGGER + TRIGGER_SI
 
     def post(self, vector: int) -> None:
         """A message with this vector has come."""
+        there = self._elsewhere.get(vector, self.node)
+        if there != self.node and there < len(self.nodes):
+            self.nodes[there].receive(vector)
+        else:
+            self.receive(vector)
+
+    def receive(self, vector: int) -> None:
+        """A message for this node has come."""
         self.pending |= 1 << vector
         self.update()
 
@@ -126,9 +145,14 @@ class LoongArchExtioi(Device, name="loongarch.extioi", size=TRIGGER + TRIGGER_SI
         """Follow registers that say where vectors go."""
         self._enabled = sum(register.value << 32 * n for n, register in enumerate(self.enable))
         self.routes = [0] * self.num_cpu
+        self._elsewhere = {}
+        nodes = [entry.value >> half & 0xFFFF for entry in self.node_map for half in (0, 16)]
         for vector, register in enumerate(self.route):
             core = _lowest(register.value & 0xF)
             self.routes[core if core < self.num_cpu else 0] |= 1 << vector
+            chosen = nodes[register.value >> 4]
+            if chosen:
+                self._elsewhere[vector] = _lowest(chosen)
         self._groups = []
         for group in range(_WORDS):
             pin = _lowest(self.pin_map[group // 4].value >> 8 * (group % 4) & 0xF)

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import datetime
 
-from ratite.hw.model import RW, SECOND, Device, Output, Register
+from ratite.hw.model import RO, RW, SECOND, Device, Output, Register
 
 #: Of the other counter, which counts since its start.
 _FREQUENCY = 32768
+#: It has 32 bits.
+_ROUND = 1 << 32
 
 _EPOCH = datetime.datetime(1970, 1, 1)
 
 
 class Ls7aRtc(Device, name="ls7a_rtc", size=0x100, access=(4, 4)):
     """RTC (Loongson 7A1000 bridge user manual, v2.00, chapter 13): time of day by calendar ("TOY"), a counter at 32,768 Hz,
-    and an alarm in each of the three comparators of the calendar.
+    and an alarm in each of the three comparators of either; one that holds zero is off.
 
-    The time that a guest sets survives a reset, as in a chip with a battery. Not modelled: alarms of the counter (they
-    never fire), and trimming.
+    The time that a guest sets survives a reset, as in a chip with a battery. Not modelled: trimming.
     """
 
     irq = Output("alarm")
@@ -53,9 +54,11 @@ class Ls7aRtc(Device, name="ls7a_rtc", size=0x100, access=(4, 4)):
             dev.plan()
 
     class control(Register, offset=0x40):
+        working = RO(5)
         oscillator, calendar_on, counter_on = RW(8), RW(11), RW(13)
 
         def on_write(self, dev: Ls7aRtc) -> None:
+            self.working = self.oscillator
             dev.plan()
 
     class counter_trim(Register, offset=0x60):
@@ -64,6 +67,7 @@ class Ls7aRtc(Device, name="ls7a_rtc", size=0x100, access=(4, 4)):
     class counter_write(Register, offset=0x64, mode="wo"):
         def on_write(self, dev: Ls7aRtc) -> None:
             dev.counter_offset = self.written - dev.ticks()
+            dev.plan()
 
     class counter_read(Register, offset=0x68, mode="ro", live=True):
         def on_read(self, dev: Ls7aRtc) -> None:
@@ -71,6 +75,9 @@ class Ls7aRtc(Device, name="ls7a_rtc", size=0x100, access=(4, 4)):
 
     class counter_match(Register, offset=0x6C, count=3, stride=4):
         """Alarms of the counter."""
+
+        def on_write(self, dev: Ls7aRtc) -> None:
+            dev.plan()
 
     def setup(self) -> None:
         self.offset = 0    # nanoseconds that the guest's time of day is ahead of the machine's
@@ -107,6 +114,7 @@ class Ls7aRtc(Device, name="ls7a_rtc", size=0x100, access=(4, 4)):
         try:
             wanted = datetime.datetime(
                 1900 + (second & 0x3FFF), first >> 26 & 0xF, first >> 21 & 31, first >> 16 & 31, first >> 10 & 63, first >> 4 & 63,
+                (first & 0xF) * 100_000,
             )  # fmt: skip
         except ValueError:
             self.guest_error(f"there is no such date: {first:#x} {second:#x}")
@@ -117,18 +125,36 @@ class Ls7aRtc(Device, name="ls7a_rtc", size=0x100, access=(4, 4)):
     # --- alarms
 
     def plan(self) -> None:
-        """Come back at the next alarm."""
+        """Something that alarms depend on has changed."""
         self.irq.lower()
+        self._wait()
+
+    def _wait(self) -> None:
+        """Come back at the next alarm."""
         self.timer.cancel()
-        if not (self.control.oscillator and self.control.calendar_on):
-            return
-        now = self.moment()
-        ahead = [when - now for register in self.toy_match if register.value and (when := _alarm(register.value, now)) and when >= now]
+        ahead = [*self._calendar_alarms(), *self._counter_alarms()] if self.control.oscillator else []
         if ahead:
-            self.timer.after(min(ahead) // datetime.timedelta(microseconds=1) * 1000)
+            self.timer.after(min(ahead))
+
+    def _calendar_alarms(self) -> list[int]:
+        """Nanoseconds to each alarm of the calendar that is to come."""
+        if not self.control.calendar_on:
+            return []
+        now = self.moment()
+        ahead = [when - now for register in self.toy_match if register.value and (when := _alarm(register.value, now)) and when > now]
+        return [distance // datetime.timedelta(microseconds=1) * 1000 for distance in ahead]
+
+    def _counter_alarms(self) -> list[int]:
+        """Nanoseconds to each alarm of the counter, which comes round again and again."""
+        if not self.control.counter_on:
+            return []
+        now = self.ticks() + self.counter_offset
+        ticks = [(register.value - now) % _ROUND or _ROUND for register in self.counter_match if register.value]
+        return [-(-count * SECOND // _FREQUENCY) for count in ticks]
 
     def _fire(self) -> None:
         self.irq.raise_()
+        self._wait()
 
 
 def _alarm(word: int, now: datetime.datetime) -> datetime.datetime | None:

@@ -4,7 +4,8 @@ A monitor counts one kind of event at the privilege levels that its PMCFG names,
 bit of its PMCNT is set. The manual leaves the numbers of events to tables that its translation does not have; cycles and
 instructions are as Linux numbers them (arch/loongarch/kernel/perf_event.c). Both are nanoseconds of the guest's clock, as
 on a core that executes one instruction in each cycle of a 1 GHz clock; where the engine counts instructions (`-icount`)
-they are the number of these. Nothing else is counted: monitors of other events stand still.
+they are the number of these, and none go by while the core waits. Nothing else is counted: monitors of other events
+stand still.
 
 Counts are added to the monitors when the privilege level changes, and when somebody looks. Overflow while nothing of that
 happens is seen by who owns the vCPU: it calls `expired` after the deadline, in nanoseconds of the guest's clock, that
@@ -140,8 +141,10 @@ def arm(cpu: Any) -> None:
     cpu.owner.arm_overflow(cpu.owner.clock.now() + max(wait, _SHORTEST_WAIT) if wait < _NEVER else 0)
 
 
-def expired(cpu: Any) -> None:
-    """The deadline is reached. The vCPU may be running: it looks itself, before its next instruction."""
-    if any(left <= 0 for left in _left(cpu)):
+def expired(cpu: Any) -> bool:
+    """The deadline is reached; whether the vCPU, which may be running, is to look itself before its next instruction."""
+    over = any(left <= 0 for left in _left(cpu))
+    if over:
         cpu.state.pm_due = 1
     arm(cpu)
+    return over

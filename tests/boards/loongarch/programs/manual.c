@@ -18,11 +18,6 @@ int main(void)
         data[0] = 0x8877665544332211ul;
         data[1] = 0;
         probe("load", level, LD_D);
-        csr_write(MISC, level ? 1ul << 12 : 1ul << 15);
-        probe("load that the other level may not", level, LD_D);
-        csr_write(MISC, level ? 1ul << 15 : 1ul << 12);
-        probe("load with the check", level, LD_D);
-        csr_write(MISC, 0);
     }
     arguments[1] = 0x400002;
     probe("fetch not aligned", 0, JUMP_A1);

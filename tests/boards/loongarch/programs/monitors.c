@@ -55,14 +55,14 @@ int main(void)
     csr_write(PMCNT0, 0);
     line("cleared with the bit", csr_read(ESTAT) & 0x1FFF);
 
-    csr_write(PMCNT0, (1ul << 63) - 5000000);
+    csr_write(PMCNT0, (1ul << 63) - 200000000);
     csr_write(PMCFG0, INTERRUPT | CYCLES | AT_0);
     line("not yet", csr_read(ESTAT) & 0x1FFF);
     probe("it wakes from idle", IE, IDLE, NOP);
     line("which it asked for", csr_read(ESTAT) & 0x1FFF);
     csr_write(PMCFG0, 0);
     line("cleared with the switch", csr_read(ESTAT) & 0x1FFF);
-    csr_write(PMCNT0, (1ul << 63) - 5000000);
+    csr_write(PMCNT0, (1ul << 63) - 200000000);
     csr_write(PMCFG0, INTERRUPT | CYCLES | AT_0);
     const u32 loop[] = {0x58000000 | A0 << 5 | A0};    /* beq a0, a0, 0 */
     tell("it ends a loop", run(loop, 1, code, (u64)code, IE));
