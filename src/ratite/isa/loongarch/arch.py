@@ -58,7 +58,7 @@ def _helpers(config: LoongArchConfig) -> dict[str, Native]:
     helpers = (
         mmu.mmu_fill, mmu.translate, modes.mode_update, traps.poll, traps.take_trap, traps.wakeup,
         tlb.tlb_find, tlb.tlb_put, tlb.tlb_write, tlb.tlb_fill, tlb.tlb_search, tlb.tlb_read, tlb.tlb_invalidate, tlb.tlb_clear,
-        tlb.forget, tlb.choose, walk.directory, walk.page_entry, walk.hardware_walk, counters.pm_settle,
+        tlb.forget, tlb.tlb_choose, walk.directory, walk.page_entry, walk.hardware_walk, counters.pm_settle,
     )  # fmt: skip
     return {helper.name: helper for helper in helpers}
 

@@ -145,7 +145,7 @@ def tlb_put(s: Session, index: Value) -> None:
 
 
 @native(64)
-def choose(s: Session, pair: Value, size: Value) -> None:
+def tlb_choose(s: Session, pair: Value, size: Value) -> None:
     """Index of an entry for a pair of pages that the hardware writes: in the STLB where they have its size. What the MTLB
     loses is forgotten.
     """
@@ -186,7 +186,7 @@ def tlb_fill(s: Session) -> None:
     size, pair = _new_size(s), _new_pair(s)
     with s.when(~in_refill(s)):
         s.call(forget, pair, size)
-    s.call(tlb_put, s.call(choose, pair, size, width=64))
+    s.call(tlb_put, s.call(tlb_choose, pair, size, width=64))
     s.ret(0)
 
 

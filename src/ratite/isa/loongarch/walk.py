@@ -15,7 +15,7 @@ from ratite.bits import mask
 from ratite.ir import Value
 from ratite.isa.dsl import Session, native
 from ratite.isa.loongarch import pages
-from ratite.isa.loongarch.tlb import PAGE_FIELDS, choose, empty, put
+from ratite.isa.loongarch.tlb import PAGE_FIELDS, empty, put, tlb_choose
 
 #: Bit of PWCH with which the hardware walks.
 ENABLED = 1 << 24
@@ -156,7 +156,7 @@ def hardware_walk(s: Session, va: Value, access: Value, stale: Value) -> None:
         with s.when(stale != 0):
             empty(s, stale)
         pair, is_odd = va & _PAIR, (va & half) != 0
-        index = s.call(choose, pair, size.value, width=64)
+        index = s.call(tlb_choose, pair, size.value, width=64)
         both = s.select(is_odd, other.value, own.value), s.select(is_odd, own.value, other.value)
         put(s, index, pair, size.value & mask(6), both, s.const(1, 1))
     s.ret(0)
