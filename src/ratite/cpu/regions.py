@@ -16,6 +16,8 @@ import signal
 import threading
 import time
 from collections import Counter, deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -45,6 +47,8 @@ _FARTHEST, _PAGES, _DEEPEST = 1000, 8, 3
 #: How far from a computed jump the targets of its table are looked for, and how many there may be: to find one of many (an interpreter's) takes
 #: longer in a region than through the jump cache.
 _TABLE, _CASES = 1024, 12
+#: Most instructions of a region where whatever is executed becomes one.
+_FORCED = 60
 #: Most places at which a region can be entered.
 _ENTRIES = 48
 #: The part of code memory that regions may fill.
@@ -207,6 +211,8 @@ class _Explorer:
     def _find(self, base: int) -> CodePage | None:
         """The page at an address as a vCPU has it mapped now, or else as one had; a region finds out when it is entered."""
         engine = self._engine
+        if engine.user is not None:
+            return engine.pages.get((base, base, self._context))
         for vcpu in engine.vcpus:
             host = vcpu.fetched_from(base, self._context)
             if host is not None:
@@ -252,7 +258,7 @@ def _entries(head: int, parts: dict[int, _Part]) -> list[int]:
 
 
 class Regions:
-    """The regions of one engine. always: compile whatever is executed, at once and loop or not; for tests."""
+    """The regions of one engine. always: compile whatever is executed and no region has yet, at once and loop or not; for tests."""
 
     def __init__(self, engine: Engine, always: bool = False) -> None:
         self._engine, self.always = engine, always
@@ -263,7 +269,7 @@ class Regions:
         self._placed: dict[PageKey, list[_Placed]] = {}
         self._links = _Links(engine)
         self._vain: Counter[PageKey] = Counter()
-        self._closing = threading.Event()
+        self._closing, self._compiling = threading.Event(), threading.Lock()
         self._worker: threading.Thread | None = None
         self._begin, self._spent = time.process_time(), 0.0
         self._dull = 0
@@ -281,10 +287,24 @@ class Regions:
                 signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
     def close(self) -> None:
-        """Compile no more."""
+        """Compile no more. A process ends at once, whatever is being compiled."""
         self._closing.set()
-        if self._worker is not None:
+        if self._worker is not None and self._engine.user is None:
             self._worker.join()
+
+    @contextmanager
+    def quiet(self) -> Iterator[None]:
+        """Nothing is being compiled meanwhile."""
+        with self._compiling:
+            yield
+
+    def forked(self) -> None:
+        """In the child of a fork: the thread is the parent's."""
+        self._asked.clear()
+        self._begin, self._spent = time.process_time(), 0.0
+        if self._worker is not None:
+            self._worker = None
+            self.start()
 
     # --- on the thread of a vCPU ------------------------------------------------------------------------------------------------------
     def sample(self, key: PageKey, offset: int) -> None:
@@ -310,9 +330,13 @@ class Regions:
         page = self._engine.pages.get(key)
         if page is not None and offset in page.regions:
             return 1 << 30
-        if any(key[1] + offset in placed.inside for placed in list(self._placed.get(key, ()))):
+        if self._inside(key, offset):
             return _HOT_INSIDE
         return HOT << min(self._vain[key], 16)
+
+    def _inside(self, key: PageKey, offset: int) -> bool:
+        """Whether a region has the instruction at an offset of a page."""
+        return any(key[1] + offset in placed.inside for placed in list(self._placed.get(key, ())))
 
     def _install(self) -> None:
         engine = self._engine
@@ -324,6 +348,8 @@ class Regions:
                 try:
                     compiled = Object(ready.code)
                     address = engine.memory.load(compiled, {})["region"]
+                    if engine.faults is not None:
+                        engine.faults.add_region(address, compiled.functions["region"].size, compiled.section(host.LANDINGS))
                     stubs = engine.memory.put(bytes(host.ENTRY_SIZE * len(ready.chosen.entries)))
                 except MemoryError:
                     self.bytes = engine.memory.size  # no more until the memory is emptied
@@ -407,6 +433,8 @@ class Regions:
         self._found.clear()
         self._ready.clear()
         self.bytes = 0
+        if self._engine.faults is not None:
+            self._engine.faults.forget_regions()
 
     def placed(self) -> list[_Placed]:
         """The regions that execution goes through."""
@@ -415,7 +443,7 @@ class Regions:
     def compile_now(self, key: PageKey, offset: int) -> bool:
         """Make a region at an offset of a page at once; whether there is one. For tests, with no thread of its own running."""
         place = key, offset
-        if self.always and place in self._tried:
+        if self.always and (place in self._tried or self._inside(key, offset)):
             return False
         self._tried.add(place)
         self._build(place)
@@ -446,17 +474,19 @@ class Regions:
         begin = time.thread_time()
         chosen = self._choose(*place)
         if chosen is not None:
-            self._compile(chosen, place[0][2], begin)
+            with self._compiling:
+                self._compile(chosen, place[0][2], begin)
         self._spent += time.thread_time() - begin
 
     def _compile(self, chosen: _Chosen, context: int, begin: float) -> None:
         engine = self._engine
         pieces = [_piece(engine, at, part) for at, part in chosen.parts.items()]
-        if sum(not is_opaque(p.block) for p in pieces) < (1 if self.always else SMALLEST):
+        user = engine.user is not None
+        if sum(not is_opaque(p.block, user) for p in pieces) < (1 if self.always else SMALLEST):
             return
         pages = [(page.base, page.key[0]) for page in chosen.pages]
         around = Surroundings(
-            chosen.known, chosen.entries, chosen.jumps, pages, context, engine.symbols["dispatch"], engine.symbols["fetch_is"]
+            chosen.known, chosen.entries, chosen.jumps, pages, context, engine.symbols["dispatch"], engine.symbols.get("fetch_is", 0)
         )
         code = compile_region(Region(engine.arch, pieces, around))
         self._ready.append(_Ready(chosen, code, time.thread_time() - begin))
@@ -470,7 +500,7 @@ class Regions:
                 return None
             head = page.base + offset
             explorer = _Explorer(engine, page, self._links)
-            explorer.explore(head, SMALLEST * 10 if self.always else _FARTHEST)
+            explorer.explore(head, _FORCED if self.always else _FARTHEST)
             parts = explorer.parts
             loop = list(parts) if self.always else [at for at in _loop(head, explorer.ways) if at in parts]
             if len(loop) < (1 if self.always else SMALLEST):

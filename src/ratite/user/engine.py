@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ratite.cpu.engine import Engine
+from ratite.cpu.engine import Engine, Tuning
 from ratite.cpu.vcpu import Vcpu
 from ratite.isa.target import find_target
 from ratite.user.abi.base import Abi
@@ -14,13 +14,13 @@ from ratite.user.space import GuestSpace
 _CODE_SIZE = 192 << 20
 
 
-def make(abi: Abi, cpu: str) -> tuple[Callable[[GuestSpace], Vcpu], str]:
-    """What makes the first vCPU over a process's memory, and the CPU's ISA string. Raises UsageError for a wrong CPU."""
+def make(abi: Abi, cpu: str, region: str = "off") -> tuple[Callable[[GuestSpace], Vcpu], str]:
+    """What makes the first vCPU over a process's memory, and the CPU's ISA string; region: see `Tuning`. Raises UsageError for a wrong CPU."""
     target = find_target(abi.name)
     arch, isa = target.user_arch(target.parse_cpu(cpu))
 
     def first(space: GuestSpace) -> Vcpu:
-        vcpu = Vcpu(Engine(arch, user=space, code_size=_CODE_SIZE))
+        vcpu = Vcpu(Engine(arch, user=space, code_size=_CODE_SIZE, tuning=Tuning(region=region)))
         target.start_process(vcpu)
         return vcpu
 

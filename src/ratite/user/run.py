@@ -32,6 +32,7 @@ class Config(Protocol):
     arguments: list[str]
     sysroot: str
     cpu: str
+    region: str
     stack_size: int
     strace: bool
     release: str
@@ -54,7 +55,7 @@ def run_program(config: Config) -> int:
     """
     gc.disable()    # nothing here makes cycles in number, and a collection would touch every page that fork shares
     abi = find_abi(config.arch)
-    make_vcpu, isa = _engine(abi, config.cpu)
+    make_vcpu, isa = _engine(abi, config.cpu, config.region)
     process = make_process(config, abi, make_vcpu, isa)
     process.leave(process.run())
     return 0
@@ -139,11 +140,11 @@ def _sysroot(path: str) -> bytes:
     return os.fsencode(os.path.abspath(path)) if path else b""
 
 
-def _engine(abi: Abi, cpu: str) -> tuple[Callable[[GuestSpace], Vcpu], str]:
+def _engine(abi: Abi, cpu: str, region: str) -> tuple[Callable[[GuestSpace], Vcpu], str]:
     """What makes the first vCPU, and the CPU's ISA string."""
     from ratite.user import engine
 
-    return engine.make(abi, cpu)
+    return engine.make(abi, cpu, region)
 
 
 class _Log:
