@@ -339,6 +339,7 @@ class _PieceLowering(Lowering):
         calm, on, off = self(f"icmp eq i16 {flags}, 0"), self.new_label(), self.new_label()
         self.branch(calm, on, off, True)
         self.start(off)
+        self.set_field("in_region", "1")
         self._dispatch(integer(target, self.layout.word))
         self.start(on)
 

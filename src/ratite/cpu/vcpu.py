@@ -161,7 +161,7 @@ class Vcpu:
         self._decoded: dict[tuple[int, int], tuple[Evaluator, list[int]]] = {}
         self._reason, self._next_pc, self._trap_cause = self._word("reason"), self._word("next_pc"), self._word("trap_cause")
         self._access_record, self._device_address = self._word("access_record"), self._word("device_address")
-        self._sent_fault = self._word("sent_fault")
+        self._sent_fault, self._in_region = self._word("sent_fault"), self._word("in_region")
         self.tables = {name: HostBuffer(size) for name, size in arch.tables.items()}
         self.owner: Any = None
         """The processor whose vCPU this is: what texts that call Python find outside the instruction set."""
@@ -212,11 +212,13 @@ class Vcpu:
         self.kicked = True
         self.state.host_attention = 1
 
-    def ask(self) -> None:
-        """Have the regions told soon where this vCPU is; from any thread."""
-        if self.native and not self.sampled:
-            self.sampled = True
-            self.state.host_attention = 1
+    def ask(self) -> bool:
+        """Have the regions told soon where this vCPU is; from any thread. Whether it runs native code and had not been asked."""
+        if not self.native or self.sampled:
+            return False
+        self.sampled = True
+        self.state.host_attention = 1
+        return True
 
     def flush(self) -> None:
         """Empty the translation and jump caches."""
@@ -355,9 +357,10 @@ class Vcpu:
     def _sample(self) -> bool:
         """Tell where execution was when it was asked."""
         self.sampled = False
+        inside, self.words[self._in_region] = bool(self.words[self._in_region]), 0
         key = self.page_key(self.state.pc)
         if self.engine.regions is not None and key is not None:
-            self.engine.regions.sample(key, self.state.pc & (PAGE - 1))
+            self.engine.regions.sample(key, self.state.pc & (PAGE - 1), inside)
         return True
 
     def trap(self, cause: int, value: int) -> Event | None:

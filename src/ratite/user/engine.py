@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 
 from ratite.cpu.engine import Engine, Tuning
@@ -13,6 +14,9 @@ from ratite.user.space import GuestSpace
 #: Room for machine code. The host gives memory only for what is used.
 _CODE_SIZE = 192 << 20
 
+#: Seconds after which the thread that compiles loops lets go of Python's lock.
+_SWITCH_INTERVAL = 1e-4
+
 
 def make(abi: Abi, cpu: str, region: str = "off") -> tuple[Callable[[GuestSpace], Vcpu], str]:
     """What makes the first vCPU over a process's memory, and the CPU's ISA string; region: see `Tuning`. Raises UsageError for a wrong CPU."""
@@ -20,6 +24,8 @@ def make(abi: Abi, cpu: str, region: str = "off") -> tuple[Callable[[GuestSpace]
     arch, isa = target.user_arch(target.parse_cpu(cpu))
 
     def first(space: GuestSpace) -> Vcpu:
+        if region == "on":
+            sys.setswitchinterval(_SWITCH_INTERVAL)
         vcpu = Vcpu(Engine(arch, user=space, code_size=_CODE_SIZE, tuning=Tuning(region=region)))
         target.start_process(vcpu)
         return vcpu
