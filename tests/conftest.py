@@ -1,9 +1,59 @@
-"""What holds for all tests."""
+"""What holds for all tests: `RATITE_TEST_REGION=always pytest ...` runs them with everything compiled as regions before it is executed.
+
+It goes for every engine that a test makes without asking for something else, and for programs in user mode that tests start. Without it, a chosen
+part of the tests does so by itself.
+"""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
 from hypothesis import settings
+
+from ratite.cpu.engine import Engine, Tuning
 
 # A busy machine is no error, and a test that fails must fail again.
 settings.register_profile("ratite", deadline=None, derandomize=True)
 settings.load_profile("ratite")
+
+REGION = "RATITE_TEST_REGION"
+
+#: Tests of what stencils are like, which have to be without regions, and why.
+WITHOUT = {
+    "test_sampling.py": "in regions the profiler does not know the guest's frame pointer",
+    "test_statistics.py": "regions count as pieces of code too",
+}
+
+
+@pytest.fixture(autouse=True)
+def without_regions(request: pytest.FixtureRequest) -> None:
+    """Leave these out where regions are forced."""
+    reason = WITHOUT.get(request.path.name)
+    if reason is not None and os.environ.get(REGION) == "always":
+        pytest.skip(reason)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def forced_regions() -> Iterator[None]:
+    """Change what engines do where nobody says what they are to do."""
+    forced = os.environ.get(REGION)
+    if not forced:
+        yield
+        return
+    if forced not in ("always", "off"):
+        pytest.exit(f"{REGION} is 'always' or 'off'")
+    make = Engine.__init__
+
+    def make_forced(self: Engine, *args: Any, **named: Any) -> None:
+        tuning = named.pop("tuning", None) or Tuning()
+        named["tuning"] = replace(tuning, region=forced) if tuning.region == "off" else tuning
+        make(self, *args, **named)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Engine, "__init__", make_forced)
+        patch.setenv("RATITE_REGION", forced)
+        yield

@@ -82,6 +82,15 @@ def test_as_on_linux(arch: str, name: str, linking: str, folder: Path) -> None:
 
 
 @needs_riscv_cc
+@needs_host_cc
+@pytest.mark.parametrize("region", ["on", "always"])
+def test_as_on_linux_in_regions(region: str, folder: Path) -> None:
+    """The same where loops are compiled as a whole: faults, signals, changes of code and mappings, threads and forks in their middle."""
+    program = build(RISCV_CC, "loops", folder / "static" / "loops", "-static")
+    assert run([*RATITE, "-region", region, str(program)], program.parent) == native("loops", folder)
+
+
+@needs_riscv_cc
 @needs_qemu32
 def test_32_bit_abi(folder: Path) -> None:
     """A 32-bit program without a C library prints what it prints under qemu-riscv32."""

@@ -7,12 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from ratite import keyval
 from ratite.cli.options import Option, OptionTable, Refused, append, store, switch
-from ratite.errors import UsageError
+from ratite.errors import UsageError, unknown
 from ratite.profiling.request import Request
 from ratite.profiling.request import parse as parse_profile
 
 DEFAULT_STACK = 8 << 20
 PAGE = 4096
+REGIONS = ("on", "off", "always")
 
 
 class UserConfig:
@@ -31,6 +32,8 @@ class UserConfig:
         self.sysroot = ""
         """Folder that is looked in first for absolute paths; empty for the usual places."""
         self.cpu = ""
+        self.region = "off"
+        """What is compiled as a whole: `off`, `on` (hot loops), `always` (everything at once, for tests)."""
         self.environment_changes: list[tuple[str, str | None]] = []
         """Variables to set, or to take away (None), in order."""
         self.stack_size = DEFAULT_STACK
@@ -93,6 +96,12 @@ def _cpu(config: UserConfig, text: str) -> None:
     config.cpu = text
 
 
+def _region(text: str) -> str:
+    if text not in REGIONS:
+        raise unknown("value of -region", text, REGIONS)
+    return text
+
+
 def _log(config: UserConfig, text: str) -> None:
     if text in ("help", "?"):
         config.show = "log"
@@ -107,6 +116,7 @@ OPTIONS = OptionTable("[options] PROGRAM [ARGUMENT...]", {
     "Program": [
         Option("-L", "DIR", "look in DIR first for interpreter and libraries", store("sysroot"), "RATITE_LD_PREFIX"),
         Option("-cpu", "MODEL[,PROP=VALUE...]", "the CPU model; 'help' lists", _cpu, "RATITE_CPU"),
+        Option("-region", "on|off|always", "compile hot loops as a whole", store("region", _region), "RATITE_REGION"),
         Option("-E", "VAR=VALUE[,...]", "set a variable of the program's environment", _assignments, "RATITE_SET_ENV"),
         Option("-U", "VAR[,...]", "take a variable out of the program's environment", _removals, "RATITE_UNSET_ENV"),
         Option("-0", "NAME", "the name that the program is told it has", store("argv0"), "RATITE_ARGV0"),

@@ -75,6 +75,12 @@ class Object:
         """Indices of the sections that take memory when the code runs."""
         return [i for i, s in enumerate(self.sections) if s[1] == _SHT_PROGBITS and s[2] & _SHF_ALLOC and s[5]]
 
+    def section(self, name: str) -> bytes:
+        """The content of the first section of a name; empty if there is none."""
+        names = self.sections[struct.unpack_from("<H", self.data, 62)[0]]
+        wanted = self.data.find(b"\0" + name.encode() + b"\0", names[4], names[4] + names[5]) + 1 - names[4]
+        return next((self.data[s[4] : s[4] + s[5]] for s in self.sections if s[0] == wanted > 0), b"")
+
     def bytes_of(self, f: Function) -> bytes:
         """The code of a function."""
         start = self.sections[f.section][4] + f.offset

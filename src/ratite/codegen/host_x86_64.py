@@ -32,6 +32,43 @@ MISS_OPERAND, MISS_JUMP, MISS_RECORD, MISS_RETRY = 1, 6, 10, 18
 #: LLVM text: the register that generated code hands back as it found it, the stack pointer aside; also when it is left in its middle.
 READ_FRAME = 'call i64 asm sideeffect "", "={rbp}"()'
 
+#: Name of the section with the landings of an object's guarded accesses: pairs of distances from the start of function `region`, of 32 bits each,
+#: the first that of an access.
+LANDINGS = "landings"
+
+_NOTE_LANDING = rf"\0A.pushsection {LANDINGS},\22\22,@progbits\0A.long 1b-region,${{2:l}}-region\0A.popsection"
+#: Instructions that load a number of some bits and extend it in some way; "": nothing but these bits matters.
+_LOADS = {
+    (8, ""): "movzbl $1, ${0:k}", (16, ""): "movzwl $1, ${0:k}", (32, ""): "movl $1, ${0:k}", (64, ""): "movq $1, $0",
+    (8, "zext"): "movzbl $1, ${0:k}", (16, "zext"): "movzwl $1, ${0:k}", (32, "zext"): "movl $1, ${0:k}",
+    (8, "sext"): "movsb{to} $1, $0", (16, "sext"): "movsw{to} $1, $0", (32, "sext"): "movsl{to} $1, $0",
+}  # fmt: skip
+_STORES = {8: "movb ${1:b}, $0", 16: "movw ${1:w}, $0", 32: "movl ${1:k}, $0", 64: "movq $1, $0"}
+
+
+def guarded_load(pointer: str, width: int, extension: str, to: int, labels: tuple[str, str]) -> str:
+    """LLVM text of a load of memory that may not be there: goes on at the first of two labels, or at the second, with everything as it was before,
+    when the handler of faults finds the access among the landings. What is loaded has `to` bits."""
+    text = _LOADS[width, extension].replace("{to}", "q" if to == 64 else "l")
+    constraints = '"=r,*m,!i"'
+    operands = f"ptr elementtype(i{width}) {pointer}"
+    return f'callbr i{to} asm sideeffect "1: {text}{_NOTE_LANDING}", {constraints}({operands}) {_ACCESS} to label %{labels[0]} [label %{labels[1]}]'
+
+
+def guarded_store(pointer: str, width: int, value: str, labels: tuple[str, str]) -> str:
+    """The same for a store."""
+    constraints = f'"=*m,{"re" if width > 8 else "qi"},!i"'
+    operands = f"ptr elementtype(i{width}) {pointer}, i{width} {value}"
+    text = f"1: {_STORES[width]}{_NOTE_LANDING}"
+    return f'callbr void asm sideeffect "{text}", {constraints}({operands}) {_ACCESS} to label %{labels[0]} [label %{labels[1]}]'
+
+
+#: What LLVM may know of guarded accesses: they touch nothing else that it sees.
+_ACCESS = "nounwind memory(argmem: readwrite, inaccessiblemem: readwrite)"
+
+#: LLVM text that keeps a block from being joined with others.
+STAY = 'call void asm sideeffect "", ""()'
+
 #: An instruction of one byte that does nothing.
 NOP = b"\x90"
 
@@ -96,6 +133,7 @@ def machine(level: int = 2) -> Any:
 
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
+    llvm.initialize_native_asmparser()
     name, features = cpu()
     target = llvm.Target.from_triple(TRIPLE)
     # "medium": guest addresses, which are symbols to LLVM, may have 64 bits; code is near.

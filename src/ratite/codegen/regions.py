@@ -8,7 +8,7 @@ not be finished here, or of the next one. So a region needs no slow cases of its
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ratite.codegen import host_x86_64 as host
@@ -16,7 +16,7 @@ from ratite.codegen.floats import hostable
 from ratite.codegen.lower import METADATA, Lowering, integer
 from ratite.codegen.runtime import tlb_base
 from ratite.codegen.stencil import PAGE_BITS, TLB_ENTRIES, TLB_SIZE, signature
-from ratite.ir import Block, Value
+from ratite.ir import ACCESSES, Block, Value
 from ratite.isa.arch import Arch
 from ratite.isa.dsl import Insn
 
@@ -63,10 +63,14 @@ class Piece(NamedTuple):
         return file, self.registers[which] if isinstance(which, str) else which
 
 
-def is_opaque(block: Block) -> bool:
-    """Whether an instruction is left to the stencil tier. Wide registers are: others may be parts of them, which have variables of their own."""
+def is_opaque(block: Block, user: bool) -> bool:
+    """Whether an instruction is left to the stencil tier. Wide registers are: others may be parts of them, which have variables of their own. In
+    processes atomic operations are too: the host may refuse them in their middle."""
     return any(
-        _is_wide(v) or (v.op in _LEFT_OUT and not _is_rare(block, v)) or (v.op == "fp" and not hostable(v.attr[0], dict(v.attr[1])))
+        _is_wide(v)
+        or (v.op in _LEFT_OUT and not _is_rare(block, v))
+        or (v.op == "fp" and not hostable(v.attr[0], dict(v.attr[1])))
+        or (user and v.op in ACCESSES and v.op not in ("load", "store"))
         for v in block.code
     )
 
@@ -115,13 +119,17 @@ class Region:
         loops = [(to, at) for at, p in self.pieces.items() for to in _targets(p, self.arch.word) if to <= at and to in self.pieces]
         for at, p in self.pieces.items():
             depth = sum(first <= at <= last for first, last in loops)
-            for v in () if is_opaque(p.block) else p.block.code:
+            for v in () if self.is_opaque(p) else p.block.code:
                 if v.op in ("reg.get", "reg.set"):
                     register = p.number(v.attr)
                     if register[1] != self.arch.layout.file(register[0]).zero:
                         used[register] = used.get(register, False) or v.op == "reg.set"
                         weights[register] += 1 << 3 * min(depth, 4)
         return used, {register for register, _ in weights.most_common(_HELD)}
+
+    def is_opaque(self, piece: Piece) -> bool:
+        """Whether an instruction is left to the stencil tier."""
+        return is_opaque(piece.block, self.arch.user)
 
     def place(self, register: Register) -> str:
         """Where a register is: a pointer, with what LLVM may know of it."""
@@ -131,10 +139,10 @@ class Region:
     def _choose_kept(self) -> dict[tuple[str, int], bool]:
         """Registers for which the last page is remembered, and whether something is written through them."""
         kept: dict[Register, bool] = {}
-        for p in self.pieces.values():
+        for p in () if self.arch.user else self.pieces.values():
             for v in p.block.code:
                 base = _base_of(v.args[0]) if v.op in ("load", "store") else None
-                if base is not None and not is_opaque(p.block):
+                if base is not None and not self.is_opaque(p):
                     register = p.number(base.attr)
                     kept[register] = kept.get(register, False) or v.op == "store"
         return kept
@@ -174,7 +182,7 @@ class Region:
                 lines.append(f" %v{file}{n} = load {ty}, ptr %e{file}{n}{_STATE}\n store {ty} %v{file}{n}, ptr %{file}{n}\n")
         lines += self._check_pages()
         lines.append(self._choose_entry("unreachable", {at: f"g{at:x}" for at in self.around.entries}))
-        if len(self.around.pages) > 1:
+        if len(self.around.pages) > 1 and not self.arch.user:
             lines.append("elsewhere:\n")
             lines.append(self._choose_entry("unreachable", {at: f"back{at:x}" for at in self.around.entries}))
             lines += (f"back{at:x}:\n store i64 {self.pieces[at].stencil}, ptr %to\n br label %out\n" for at in self.around.entries)
@@ -186,9 +194,10 @@ class Region:
 
     def _check_pages(self) -> list[str]:
         """Go to the stencil instead when a page is fetched from elsewhere than when the region was made. With only one page there is nothing
-        to look at: execution is in it already. Inside the region nothing changes a mapping: whatever does that is a way out."""
+        to look at: execution is in it already; and in a process an address has one page. Inside the region nothing changes a mapping: whatever does
+        that is a way out."""
         lines: list[str] = []
-        if len(self.around.pages) == 1:
+        if len(self.around.pages) == 1 or self.arch.user:
             return lines
         for i, (page, where) in enumerate(self.around.pages):
             entry = tlb_base(self.arch) + self.around.context * TLB_SIZE + (page >> PAGE_BITS) % TLB_ENTRIES * 32
@@ -232,12 +241,13 @@ class _PieceLowering(Lowering):
     def __init__(self, region: Region, piece: Piece) -> None:
         super().__init__(piece.block, region.arch.layout)
         self.region, self.piece = region, piece
+        self.extended: dict[int, str] = {}  # names of values that loads have extended, by index
         self._n = region.names
 
     def run(self) -> str:
         self.lines.append(f"g{self.piece.pc:x}:")
         self.label = f"g{self.piece.pc:x}"
-        if is_opaque(self.block):
+        if self.region.is_opaque(self.piece):
             self._leave_to(self.piece.stencil)
         else:
             self._load_registers()
@@ -329,6 +339,7 @@ class _PieceLowering(Lowering):
         calm, on, off = self(f"icmp eq i16 {flags}, 0"), self.new_label(), self.new_label()
         self.branch(calm, on, off, True)
         self.start(off)
+        self.set_field("in_region", "1")
         self._dispatch(integer(target, self.layout.word))
         self.start(on)
 
@@ -427,11 +438,49 @@ class _PieceLowering(Lowering):
         delta = self(f"load {kept} i64, ptr {name}_delta")
         return self(f"inttoptr i64 {self(f'add i64 {delta}, {address}')} to ptr")
 
+    def _guarded(self, access: Callable[[tuple[str, str]], None]) -> None:
+        """Add an access of a process, which the host may refuse: its stencil does it again then."""
+        on, landing = self.new_label(), self.new_label()
+        access((on, landing))
+        self.start(landing)
+        self.line(host.STAY)
+        self._leave_to(self.piece.stencil)
+        self.start(on)
+
+    def _guarded_load(self, v: Value) -> str:
+        pointer = self(f"getelementptr i8, ptr %tlb, i64 {self._address(v.args[0])}")
+        uses = [w for w in self.block.code if any(a is v for a in w.args)]
+        only = uses[0] if len(uses) == 1 and uses[0].op in ("zext", "sext") and uses[0].width in (32, 64) else None
+        to = max(v.width, 32) if only is None else only.width
+        name = ""
+
+        def access(labels: tuple[str, str]) -> None:
+            nonlocal name
+            name = self(host.guarded_load(pointer, v.width, "" if only is None else only.op, to, labels))
+
+        self._guarded(access)
+        if only is not None:
+            self.extended[only.index] = name
+            return "poison"
+        return name if to == v.width else self(f"trunc i{to} {name} to i{v.width}")
+
+    def _guarded_store(self, address: Value, x: Value) -> None:
+        pointer = self(f"getelementptr i8, ptr %tlb, i64 {self._address(address)}")
+        self._guarded(lambda labels: self.line(host.guarded_store(pointer, x.width, self.value(x), labels)))
+
+    def _pure(self, v: Value) -> str:
+        return self.extended.get(v.index) or super()._pure(v)
+
     def _op_load(self, v: Value) -> str:
+        if self.region.arch.user:
+            return self._guarded_load(v)
         return self(f"load volatile i{v.width}, ptr {self._pointer(v, v.width)}, align 1{_GUEST}")
 
     def _op_store(self, v: Value) -> None:
         x = v.args[1]
+        if self.region.arch.user:
+            self._guarded_store(*v.args)
+            return
         p = self._pointer(v, x.width)
         self.line(f"store volatile i{x.width} {self.value(x)}, ptr {p}, align 1{_GUEST}")
 
@@ -480,7 +529,7 @@ def compile_region(region: Region) -> bytes:
     from llvmlite import binding as llvm
 
     module = llvm.parse_assembly(region.text())
-    machine = host.machine()
+    machine = host.machine(level=1)  # finds as much as 2, and takes a third less
     passes = llvm.create_new_function_pass_manager()
     for name in _PASSES:
         getattr(passes, f"add_{name}_pass")()

@@ -656,7 +656,10 @@ measure:
 def _faults(arch: Arch) -> str:
     """User mode: the handler of host faults. One in generated code becomes an exit with the state of that very instruction; what is not is
     passed to the handler there was before; where there was none the process dies of it, at once if somebody sent it and else when the
-    access is tried again. `code_range` is {start, end, handler before, signal(2), raise(3)}."""
+    access is tried again. One in a region goes on at its landing, which leaves the region. A signal that somebody sent to a thread in generated code
+    waits until that is left. `code_range` is {start, end, handler before, signal(2), raise(3), regions, their number, states, their number}: of
+    each region {start, end, landings}, of each vCPU its state or 0; landings are a region's pairs of distances {access, landing}, the last with
+    an access of -1."""
     if not arch.user:
         return ""
     t = _Template(arch)
@@ -671,7 +674,6 @@ define void @on_fault(i32 %sig, ptr %info, ptr %uc) nounwind {{
  %ours = and i1 %a, %b
  br i1 %ours, label %guest, label %other
 guest:
-{_ptr("envp", host.UC_STATE, "%uc")} %env = load ptr, ptr %envp
 {_ptr("cp", 8, "%info")}{_ptr("ap", 16, "%info")} %code = load i32, ptr %cp
  %addr = load i64, ptr %ap
  %code64 = sext i32 %code to i64
@@ -679,6 +681,88 @@ guest:
  %shifted = shl i64 %sig64, 32
  %low = and i64 %code64, 4294967295
  %both = or i64 %shifted, %low
+ %by_host = icmp sgt i32 %code, 0
+ br i1 %by_host, label %regions, label %note
+note:
+{_ptr("rspn", host.UC_RSP, "%uc")} %rsp = load i64, ptr %rspn
+{_ptr("statesp", 56, "@code_range")} %states = load ptr, ptr %statesp
+{_ptr("countp", 64, "@code_range")} %count = load i64, ptr %countp
+ br label %thread
+thread:
+ %k = phi i64 [ 0, %note ], [ %k1, %farther ]
+ %nearest = phi i64 [ -1, %note ], [ %nearer, %farther ]
+ %mine = phi ptr [ null, %note ], [ %better, %farther ]
+ %left = icmp ult i64 %k, %count
+ br i1 %left, label %measure, label %noted
+measure:
+ %statep = getelementptr ptr, ptr %states, i64 %k
+ %state = load ptr, ptr %statep
+ %absent = icmp eq ptr %state, null
+ br i1 %absent, label %farther, label %compare
+compare:
+{_ptr("stackp", t.at("stack_pointer"), "%state")} %stack = load i64, ptr %stackp
+ %above = sub i64 %stack, %rsp
+ %below = sub i64 0, %above
+ %higher = icmp slt i64 %above, 0
+ %apart = select i1 %higher, i64 %below, i64 %above
+ %near = icmp ult i64 %apart, %nearest
+ %smaller = select i1 %near, i64 %apart, i64 %nearest
+ %closer = select i1 %near, ptr %state, ptr %mine
+ br label %farther
+farther:
+ %nearer = phi i64 [ %nearest, %measure ], [ %smaller, %compare ]
+ %better = phi ptr [ %mine, %measure ], [ %closer, %compare ]
+ %k1 = add i64 %k, 1
+ br label %thread
+noted:
+ %known = icmp ne ptr %mine, null
+ br i1 %known, label %tell, label %over
+tell:
+{_ptr("sfp", t.at("sent_fault"), "%mine")} store i64 %both, ptr %sfp
+{_ptr("hap", t.at("host_attention"), "%mine")} store i8 1, ptr %hap
+ ret void
+regions:
+{_ptr("rowsp", 40, "@code_range")} %rows = load ptr, ptr %rowsp
+{_ptr("rowcountp", 48, "@code_range")} %rowcount = load i64, ptr %rowcountp
+ br label %row
+row:
+ %r = phi i64 [ 0, %regions ], [ %r1, %next_row ]
+ %more = icmp ult i64 %r, %rowcount
+ br i1 %more, label %look, label %stencil
+look:
+ %ro = mul i64 %r, 24
+{_ptr("rowp", "%ro", "%rows")}{_ptr("rowendp", 8, "%rowp")}{_ptr("landp", 16, "%rowp")} %first = load i64, ptr %rowp
+ %end = load i64, ptr %rowendp
+ %from = icmp uge i64 %rip, %first
+ %until = icmp ult i64 %rip, %end
+ %within = and i1 %from, %until
+ br i1 %within, label %landings, label %next_row
+next_row:
+ %r1 = add i64 %r, 1
+ br label %row
+landings:
+ %table = load ptr, ptr %landp
+ %distance = sub i64 %rip, %first
+ br label %pair
+pair:
+ %l = phi i64 [ 0, %landings ], [ %l1, %next_pair ]
+ %pairp = getelementptr [2 x i32], ptr %table, i64 %l
+{_ptr("top", 4, "%pairp")} %at32 = load i32, ptr %pairp
+ %at = zext i32 %at32 to i64
+ %here = icmp eq i64 %at, %distance
+ br i1 %here, label %land, label %next_pair
+next_pair:
+ %l1 = add i64 %l, 1
+ %last = icmp eq i32 %at32, -1
+ br i1 %last, label %other, label %pair
+land:
+ %to32 = load i32, ptr %top
+ %to = zext i32 %to32 to i64
+ %landing = add i64 %first, %to
+ store i64 %landing, ptr %ripp
+ ret void
+stencil:
+{_ptr("envp", host.UC_STATE, "%uc")} %env = load ptr, ptr %envp
 {_ptr("tc", t.at("trap_cause"))} store i64 %both, ptr %tc
 {_ptr("tv", t.at("trap_value"))} store i64 %addr, ptr %tv
 {_ptr("fp", t.at("fault_pc"))} store i64 %rip, ptr %fp

@@ -9,7 +9,7 @@ import threading
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Protocol
@@ -36,6 +36,7 @@ from ratite.isa.arch import Arch
 
 if TYPE_CHECKING:
     from ratite.codegen.reference import Move
+    from ratite.cpu.faults import Faults
     from ratite.cpu.perfmap import PerfMap
     from ratite.cpu.sampling import Sampler
     from ratite.cpu.vcpu import Vcpu
@@ -143,6 +144,7 @@ class Engine:
         self._write_entry = self.function("write_entry", None, ctypes.c_void_p, *[ctypes.c_uint64] * 3)
         self.store = PageStore(self, persistent=tuning.cache and not tuning.counting)
         self.regions: Regions | None = None
+        self.faults: Faults | None = None
         self.pages: dict[PageKey, CodePage] = {}
         self.by_host: dict[int, set[PageKey]] = {}
         self._flags: dict[int, HostBuffer] = {}
@@ -154,20 +156,20 @@ class Engine:
         self.code_flushes = 0
         self.translation_ns = 0  # nanoseconds in which Python looked for, restored or made translations
         if user is not None:
-            from ratite.cpu.faults import catch_faults
+            from ratite.cpu.faults import Faults
 
-            catch_faults(self)
+            self.faults = Faults(self)
         if space is not None:
             space.on_change(self._map_changed)
             space.on_ram_write(self._dma_wrote, self._holds_code)
             self._map_changed()
-            if tuning.region != "off" and not tuning.counting:
-                self.regions = Regions(self, always=tuning.region == "always")
-                if tuning.region == "on":
-                    self.regions.start()
+        if tuning.region != "off" and not tuning.counting:
+            self.regions = Regions(self, always=tuning.region == "always")
+            if tuning.region == "on":
+                self.regions.start()
 
     def _load_runtime(self) -> dict[str, int]:
-        own = {"code_range": bytes(40), "sampling": bytes(8), "read_checked": READ_CHECKED}
+        own = {"code_range": bytes(72), "sampling": bytes(8), "read_checked": READ_CHECKED}
         for name, function in (("memset", ctypes.memset), ("memcpy", ctypes.memmove)):
             own[name] = _thunk(ctypes.cast(function, ctypes.c_void_p).value or 0)
         symbols = {name: self.memory.put(code) for name, code in own.items()}
@@ -434,6 +436,8 @@ class Engine:
                 for key in gone:
                     del self.pages[key]
                     self.by_host.pop(key[0], None)
+                    if self.regions is not None:
+                        self.regions.withdraw(key)
                 for page in self.pages.values():
                     for offset in page.published:
                         self.publish(page, offset)
@@ -473,7 +477,7 @@ class Engine:
     @contextmanager
     def quiet(self) -> Iterator[None]:
         """Nothing is being translated meanwhile: for fork. What is known so far is the parent's to keep. Raises OSError when there is no room."""
-        with self.lock:
+        with self.lock, nullcontext() if self.regions is None else self.regions.quiet():
             parent, names = os.getpid(), "" if self.perf_map is None else self.perf_map.path
             copy = self.memory.copy()
             try:
@@ -487,6 +491,8 @@ class Engine:
                 self.exclusive.forked()
                 self.store.forget()
                 self.sampler = None
+                if self.regions is not None:
+                    self.regions.forked()
                 if self.perf_map is not None:
                     self.perf_map.forked(names)
 

@@ -10,8 +10,13 @@ import signal
 import struct
 from typing import TYPE_CHECKING
 
+from ratite.cpu.hostmem import HostBuffer
+
 if TYPE_CHECKING:
     from ratite.cpu.engine import Engine
+
+#: Of a region: start, end, landings.
+_REGION = struct.Struct("<QQQ")
 
 _SA_SIGINFO, _SA_RESTART, _SA_NODEFER = 4, 0x10000000, 0x40000000
 
@@ -34,15 +39,56 @@ def install(number: int, handler: int) -> None:
     ctypes.CDLL(None).sigaction(number, ctypes.byref(action), None)
 
 
-def catch_faults(engine: Engine) -> None:
-    """Install the handler for SIGSEGV and SIGBUS. Python's own faulthandler, if it is on, goes on getting what is not the guest's."""
-    libc = ctypes.CDLL(None)
-    before = _SigAction()
-    new = _SigAction(engine.symbols["on_fault"])
-    new.flags = _SA_SIGINFO | _SA_NODEFER
-    for number in (signal.SIGSEGV, signal.SIGBUS):
-        libc.sigaction(int(number), ctypes.byref(new), ctypes.byref(before))
-    functions = [ctypes.cast(f, ctypes.c_void_p).value or 0 for f in (libc.signal, getattr(libc, "raise"))]
-    start = engine.memory.base
-    table = struct.pack("<5Q", start, start + engine.memory.size, before.handler or 0, *functions)
-    engine.memory.patch(engine.symbols["code_range"], table)
+class Faults:
+    """What the handler of SIGSEGV and SIGBUS knows of generated code, installed with this. Python's own faulthandler, if it is on, goes on getting
+    what is not the guest's."""
+
+    #: Most regions, and most vCPUs at a time of which the handler knows: signals that somebody sends to others' threads are lost.
+    REGIONS, VCPUS = 1 << 15, 1 << 13
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._regions, self._states = HostBuffer(_REGION.size * self.REGIONS), HostBuffer(8 * self.VCPUS)
+        self._words = self._states.view.cast("Q")
+        self.count = 0
+        libc = ctypes.CDLL(None)
+        before = _SigAction()
+        new = _SigAction(engine.symbols["on_fault"])
+        new.flags = _SA_SIGINFO | _SA_NODEFER
+        for number in (signal.SIGSEGV, signal.SIGBUS):
+            libc.sigaction(int(number), ctypes.byref(new), ctypes.byref(before))
+        functions = [ctypes.cast(f, ctypes.c_void_p).value or 0 for f in (libc.signal, getattr(libc, "raise"))]
+        start = engine.memory.base
+        table = struct.pack(
+            "<9Q", start, start + engine.memory.size, before.handler or 0, *functions, self._regions.address, 0, self._states.address, self.VCPUS
+        )
+        engine.memory.patch(engine.symbols["code_range"], table)
+
+    def add_region(self, start: int, size: int, landings: bytes) -> None:
+        """Take note of a region; MemoryError where there are too many."""
+        if self.count == self.REGIONS:
+            raise MemoryError
+        table = self._engine.memory.put(landings + b"\xff" * 8)
+        _REGION.pack_into(self._regions.view, _REGION.size * self.count, start, start + size, table)
+        self._tell(self.count + 1)
+
+    def forget_regions(self) -> None:
+        """All code is gone."""
+        self._tell(0)
+
+    def _tell(self, count: int) -> None:
+        self.count = count
+        self._engine.memory.patch(self._engine.symbols["code_range"] + 48, struct.pack("<Q", count))
+
+    def add_vcpu(self, state: int) -> None:
+        """Take note of a vCPU by its state pointer."""
+        free = next((n for n, known in enumerate(self._words) if not known), None)
+        if free is not None:
+            self._words[free] = state
+
+    def remove_vcpu(self, state: int) -> None:
+        """A vCPU is gone."""
+        for n, known in enumerate(self._words):
+            if known == state:
+                self._words[n] = 0
+                return

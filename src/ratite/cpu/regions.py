@@ -15,6 +15,8 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter, deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -33,12 +35,17 @@ if TYPE_CHECKING:
     from ratite.cpu.engine import Engine
 
 #: Seconds between two questions; to how many times that the interval grows while answers are nothing new, and after how many of those it grows.
-INTERVAL, _LONGEST_INTERVAL, _PATIENCE = 0.002, 4, 16
-#: How long execution has to be found at a place, in intervals; twice as long for each time that code of its page was compiled in vain. Compiling
-#: takes as long as running hot code a few hundred milliseconds saves.
-HOT = 10
-#: The same for a place that is inside a region already.
-_HOT_INSIDE = 100
+INTERVAL, _LONGEST_INTERVAL, _PATIENCE = 0.005, 4, 16
+#: For how many seconds of processor time execution has to be found at a place before its loop is looked at; twice as long for each time that code of
+#: its page was compiled in vain.
+HOT = 0.02
+#: Most processor time that an answer stands for.
+_MOST_CREDIT = 0.1
+#: A loop is compiled when execution has been in it for this many times as long as compiling will take: it may go on as long, and at best be a
+#: third faster.
+_WORTH = 4
+#: Seconds that compiling takes, at first and for each instruction, until that has been measured; and the first time, which loads LLVM.
+_START_COST, _COST, _FIRST_COST = 0.01, 0.0007, 0.1
 #: Most instructions of a region, and fewest that are worth it.
 LARGEST, SMALLEST = 300, 3
 #: Most instructions that are looked at for it, most pages that it lies in, and how deep calls are followed.
@@ -48,6 +55,8 @@ _BREATH = 16
 #: How far from a computed jump the targets of its table are looked for, and how many there may be: to find one of many (an interpreter's) takes
 #: longer in a region than through the jump cache.
 _TABLE, _CASES = 1024, 12
+#: Most instructions of a region where whatever is executed becomes one.
+_FORCED = 60
 #: Most places at which a region can be entered.
 _ENTRIES = 48
 #: The part of code memory that regions may fill.
@@ -214,6 +223,8 @@ class _Explorer:
     def _find(self, base: int) -> CodePage | None:
         """The page at an address as a vCPU has it mapped now, or else as one had; a region finds out when it is entered."""
         engine = self._engine
+        if engine.user is not None:
+            return engine.pages.get((base, base, self._context))
         for vcpu in engine.vcpus:
             host = vcpu.fetched_from(base, self._context)
             if host is not None:
@@ -285,18 +296,20 @@ class _Places:
 
 
 class Regions:
-    """The regions of one engine. always: compile whatever is executed, at once and loop or not; for tests."""
+    """The regions of one engine. always: compile whatever is executed and no region has yet, at once and loop or not; for tests."""
 
     def __init__(self, engine: Engine, always: bool = False) -> None:
         self._engine, self.always = engine, always
-        self._found: Counter[tuple[PageKey, int]] = Counter()
+        self._found: dict[tuple[PageKey, int], float] = {}  # seconds
+        self._credit = 0.0  # what the next answer stands for
         self._tried = _Places()
         self._asked: deque[tuple[PageKey, int]] = deque()
         self._ready: deque[_Ready] = deque()
         self._placed: dict[PageKey, list[_Placed]] = {}
         self._links = _Links(engine)
         self._vain: Counter[PageKey] = Counter()
-        self._closing = threading.Event()
+        self._later: dict[tuple[PageKey, int], float] = {}  # for how long places have to be found before they are looked at again
+        self._closing, self._compiling = threading.Event(), threading.Lock()
         self._worker: threading.Thread | None = None
         self._begin, self._spent = time.process_time(), 0.0
         self._dull = 0
@@ -309,23 +322,37 @@ class Regions:
             self._worker = quiet_thread(self._work, "ratite-regions")
 
     def close(self) -> None:
-        """Compile no more."""
+        """Compile no more. A process ends at once, whatever is being compiled."""
         self._closing.set()
-        if self._worker is not None:
+        if self._worker is not None and self._engine.user is None:
             self._worker.join()
             self._worker = None
 
+    @contextmanager
+    def quiet(self) -> Iterator[None]:
+        """Nothing is being compiled meanwhile."""
+        with self._compiling:
+            yield
+
+    def forked(self) -> None:
+        """In the child of a fork: the thread is the parent's."""
+        self._asked.clear()
+        self._begin, self._spent = time.process_time(), 0.0
+        if self._worker is not None:
+            self._worker = None
+            self.start()
+
     # --- on the thread of a vCPU ------------------------------------------------------------------------------------------------------
-    def sample(self, key: PageKey, offset: int) -> None:
-        """Execution has been found at an offset of a page."""
+    def sample(self, key: PageKey, offset: int, inside: bool) -> None:
+        """Execution has been found at an offset of a page; `inside`: in a region."""
         place = key, offset
         if self._ready:
             self._install()
-        if place in self._tried:
+        if inside or place in self._tried:
             self._dull = min(self._dull + 1, _PATIENCE * _LONGEST_INTERVAL)
             return
         self._dull = max(self._dull - 4 * _PATIENCE, 0)
-        self._found[place] += self._interval
+        self._found[place] = self._found.get(place, 0.0) + self._credit
         if self._found[place] >= self._threshold(key, offset):
             self._tried.add(place)
             self._asked.append(place)
@@ -335,13 +362,15 @@ class Regions:
         """Time between two questions."""
         return 1 + self._dull // _PATIENCE
 
-    def _threshold(self, key: PageKey, offset: int) -> int:
+    def _threshold(self, key: PageKey, offset: int) -> float:
         page = self._engine.pages.get(key)
         if page is not None and offset in page.regions:
-            return 1 << 30
-        if any(key[1] + offset in placed.inside for placed in list(self._placed.get(key, ()))):
-            return _HOT_INSIDE
-        return HOT << min(self._vain[key], 16)
+            return float("inf")
+        return max(HOT * (1 << min(self._vain[key], 16)), self._later.get((key, offset), 0.0))
+
+    def _inside(self, key: PageKey, offset: int) -> bool:
+        """Whether a region has the instruction at an offset of a page."""
+        return any(key[1] + offset in placed.inside for placed in list(self._placed.get(key, ())))
 
     def _install(self) -> None:
         engine = self._engine
@@ -353,6 +382,8 @@ class Regions:
                 try:
                     compiled = Object(ready.code)
                     address = engine.memory.load(compiled, {})["region"]
+                    if engine.faults is not None:
+                        engine.faults.add_region(address, compiled.functions["region"].size, compiled.section(host.LANDINGS))
                     stubs = engine.memory.put(bytes(host.ENTRY_SIZE * len(ready.chosen.entries)))
                 except MemoryError:
                     self.bytes = engine.memory.size  # no more until the memory is emptied
@@ -435,8 +466,11 @@ class Regions:
         self._placed.clear()
         self._tried.clear()
         self._found.clear()
+        self._later.clear()
         self._ready.clear()
         self.bytes = 0
+        if self._engine.faults is not None:
+            self._engine.faults.forget_regions()
 
     def placed(self) -> list[_Placed]:
         """The regions that execution goes through."""
@@ -445,22 +479,24 @@ class Regions:
     def compile_now(self, key: PageKey, offset: int) -> bool:
         """Make a region at an offset of a page at once; whether there is one. For tests, with no thread of its own running."""
         place = key, offset
-        if self.always and place in self._tried:
+        if self.always and (place in self._tried or self._inside(key, offset)):
             return False
         self._tried.add(place)
-        self._build(place)
+        self._build(place, worth=0)
         made = bool(self._ready)
         self._install()
         return made
 
     # --- on the thread of its own ---------------------------------------------------------------------------------------------------------
     def _work(self) -> None:
+        before = time.process_time() - time.thread_time()
         while not self._closing.wait(INTERVAL * (1 if self._ready else self._interval)):
-            for vcpu in list(self._engine.vcpus):
-                vcpu.ask()
+            now = time.process_time() - time.thread_time()
+            asked = sum(vcpu.ask() for vcpu in list(self._engine.vcpus))
+            self._credit, before = min((now - before) / max(asked, 1), _MOST_CREDIT), now
             while self._asked and not self._closing.is_set() and self._may_compile():
                 place = self._asked.popleft()
-                if self._found[place] < self._threshold(*place):  # a region has come to it since
+                if self._found.get(place, 0.0) < self._threshold(*place):  # a region has come to it since
                     self._tried.discard(place)
                 else:
                     self._build(place)
@@ -472,21 +508,37 @@ class Regions:
             return False
         return self._spent < _GRACE + _TIME_SHARE * (time.process_time() - self._begin)
 
-    def _build(self, place: tuple[PageKey, int]) -> None:
+    def _build(self, place: tuple[PageKey, int], worth: float = _WORTH) -> None:
         begin = time.thread_time()
         chosen = self._choose(*place)
-        if chosen is not None:
-            self._compile(chosen, place[0][2], begin)
+        if chosen is not None and self._seconds_in(chosen) < worth * self._cost(chosen):
+            self._later[place] = 2 * self._found.get(place, 0.0)
+            self._tried.discard(place)
+        elif chosen is not None:
+            with self._compiling:
+                self._compile(chosen, place[0][2], begin)
         self._spent += time.thread_time() - begin
+
+    def _seconds_in(self, chosen: _Chosen) -> float:
+        """How long execution has been in a loop and not in a region, as far as that was seen."""
+        return sum(self._found.get((part.page.key, at & (PAGE - 1)), 0.0) for at, part in chosen.parts.items())
+
+    def _cost(self, chosen: _Chosen) -> float:
+        """How long compiling a loop will take."""
+        if not self.compiled:
+            return _FIRST_COST + _START_COST + _COST * len(chosen.parts)
+        each = max(self.seconds - _FIRST_COST - _START_COST * self.compiled, 0) / self.instructions
+        return _START_COST + max(each, _COST) * len(chosen.parts)
 
     def _compile(self, chosen: _Chosen, context: int, begin: float) -> None:
         engine = self._engine
         pieces = [_piece(engine, at, part) for at, part in chosen.parts.items()]
-        if sum(not is_opaque(p.block) for p in pieces) < (1 if self.always else SMALLEST):
+        user = engine.user is not None
+        if sum(not is_opaque(p.block, user) for p in pieces) < (1 if self.always else SMALLEST):
             return
         pages = [(page.base, page.key[0]) for page in chosen.pages]
         around = Surroundings(
-            chosen.known, chosen.entries, chosen.jumps, pages, context, engine.symbols["dispatch"], engine.symbols["fetch_is"]
+            chosen.known, chosen.entries, chosen.jumps, pages, context, engine.symbols["dispatch"], engine.symbols.get("fetch_is", 0)
         )
         code = compile_region(Region(engine.arch, pieces, around))
         self._ready.append(_Ready(chosen, code, time.thread_time() - begin))
@@ -500,7 +552,7 @@ class Regions:
                 return None
             head = page.base + offset
             explorer = _Explorer(engine, page, self._links)
-            explorer.explore(head, SMALLEST * 10 if self.always else _FARTHEST)
+            explorer.explore(head, _FORCED if self.always else _FARTHEST)
             parts = explorer.parts
             loop = list(parts) if self.always else [at for at in _loop(head, explorer.ways) if at in parts]
             if len(loop) < (1 if self.always else SMALLEST):

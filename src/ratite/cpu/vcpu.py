@@ -187,6 +187,7 @@ class Vcpu:
         self._decoded: dict[tuple[int, int], tuple[Evaluator, list[int]]] = {}
         self._reason, self._next_pc, self._trap_cause = self._word("reason"), self._word("next_pc"), self._word("trap_cause")
         self._access_record, self._device_address = self._word("access_record"), self._word("device_address")
+        self._sent_fault, self._in_region = self._word("sent_fault"), self._word("in_region")
         self.tables = {name: HostBuffer(size) for name, size in arch.tables.items()}
         self.owner: Any = None
         """The processor whose vCPU this is: what texts that call Python find outside the instruction set."""
@@ -197,6 +198,8 @@ class Vcpu:
         self.kicked = False  # asked to come back
         self._prepare()
         engine.vcpus.append(self)
+        if engine.faults is not None:
+            engine.faults.add_vcpu(self.env)
 
     def _word(self, name: str) -> int:
         """Index in `words` of a field."""
@@ -235,11 +238,13 @@ class Vcpu:
         self.kicked = True
         self.state.host_attention = 1
 
-    def ask(self) -> None:
-        """Have the regions told soon where this vCPU is; from any thread."""
-        if self.native and not self.sampled:
-            self.sampled = True
-            self.state.host_attention = 1
+    def ask(self) -> bool:
+        """Have the regions told soon where this vCPU is; from any thread. Whether it runs native code and had not been asked."""
+        if not self.native or self.sampled:
+            return False
+        self.sampled = True
+        self.state.host_attention = 1
+        return True
 
     def flush(self) -> None:
         """Empty the translation and jump caches."""
@@ -294,6 +299,8 @@ class Vcpu:
         if self.engine.sampler is not None:
             self.engine.sampler.ended()
         self.engine.vcpus.remove(self)
+        if self.engine.faults is not None:
+            self.engine.faults.remove_vcpu(self.env)
 
     def detach(self) -> None:
         """The engine has come to its end: nothing native can be called any more."""
@@ -346,8 +353,10 @@ class Vcpu:
     def _handle(self, reason: int) -> Event | None:
         if reason == Exit.INTERRUPT:
             self.state.host_attention = 0
-            if self.sampled and self._sample() and not self.kicked:
-                return None
+            if self.words[self._sent_fault]:
+                return self._take_sent_fault()
+            if self.sampled and self._sample() and not self.kicked and self.engine.user is None:
+                return None  # a process may have been told of a signal in the same way
             self.kicked = False
             return Event("interrupt")
         if reason == Exit.TRAP:
@@ -388,9 +397,10 @@ class Vcpu:
     def _sample(self) -> bool:
         """Tell where execution was when it was asked."""
         self.sampled = False
+        inside, self.words[self._in_region] = bool(self.words[self._in_region]), 0
         key = self.page_key(self.state.pc)
         if self.engine.regions is not None and key is not None:
-            self.engine.regions.sample(key, self.state.pc & (PAGE - 1))
+            self.engine.regions.sample(key, self.state.pc & (PAGE - 1), inside)
         return True
 
     def trap(self, cause: int, value: int) -> Event | None:
@@ -446,11 +456,16 @@ class Vcpu:
     def _host_fault(self) -> Event:
         """The host refused an access of generated code (user mode)."""
         assert self.engine.user is not None
-        both, address = int(self.state.trap_cause), int(self.state.trap_value)
+        return self._fault_event(int(self.state.trap_cause), (int(self.state.trap_value) - self.engine.user.base) & self._mask)
+
+    def _take_sent_fault(self) -> Event:
+        """Somebody sent a signal of the kind that refused accesses make (user mode)."""
+        both, self.words[self._sent_fault] = self.words[self._sent_fault], 0
+        return self._fault_event(both, 0)
+
+    def _fault_event(self, both: int, address: int) -> Event:
         code = both & 0xFFFFFFFF
-        return Event(
-            "fault", 0, (address - self.engine.user.base) & self._mask, both >> 32, code - (1 << 32) if code >> 31 else code
-        )
+        return Event("fault", 0, address, both >> 32, code - (1 << 32) if code >> 31 else code)
 
     def _native(self, name: str, arguments: int) -> Callable[..., int]:
         """A native helper as a function; those of the engine take and give 64 bits, those of the ISA the register width."""

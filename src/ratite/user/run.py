@@ -32,6 +32,7 @@ class Config(Protocol):
     arguments: list[str]
     sysroot: str
     cpu: str
+    region: str
     stack_size: int
     strace: bool
     release: str
@@ -143,7 +144,7 @@ def _engine(abi: Abi, config: Config) -> tuple[Callable[[GuestSpace], Vcpu], str
     """What makes the first vCPU, and the CPU's ISA string."""
     from ratite.user import engine
 
-    return engine.make(abi, config.cpu, config.perf_map)
+    return engine.make(abi, config.cpu, config.region, config.perf_map)
 
 
 class _Log:
