@@ -178,16 +178,16 @@ def test_changed_code_ends_a_region(benches: tuple[harts.Bench, harts.Bench]) ->
 
 
 def test_changed_code_gets_its_chance() -> None:
-    """A place where nothing was worth compiling is looked at again when other code has come there, as where a page of memory
-    goes to another program."""
+    """A place that has been looked at is looked at again when other code has come there, as where a page of memory goes to another
+    program."""
     bench = harts.Bench(native=True, region="always")
     assert bench.engine.regions is not None
     bench.run(*[harts.ECALL] * 40)
-    assert not bench.engine.regions.compiled
+    before = bench.engine.regions.compiled
     bench.reset()
     bench.run(i_type(0x13, 0, 5, 0, 7))
     assert bench.x[5] == 7
-    assert bench.engine.regions.compiled
+    assert bench.engine.regions.compiled > before
 
 
 def i_jump(rd: int, rs1: int) -> int:

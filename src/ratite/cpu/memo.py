@@ -241,7 +241,7 @@ class Memo:
             if recipe.info.interpreted:
                 return self.interpreted(length)
             draft = recipe.drafts[tuple(key)] = self._draft(recipe, key[: len(recipe.regs)], tuple(key[len(recipe.regs) : -1]), length)
-        if imms is None and insn is not self.engine.arch.illegal:
+        if insn.length and insn is not self.engine.arch.illegal:  # no piece of the engine's own, nor what has no pattern
             self.words.learn(insn, word, recipe.files, recipe.info.imms, lambda: self._describe(draft))
         return draft.entry(values, self.engine.joiner.records)
 
