@@ -283,6 +283,23 @@ def test_a_kept_page_has_no_jumps_into_regions(tmp_path: Path, monkeypatch: pyte
     assert results[0] == results[1]
 
 
+def test_a_page_of_another_run_need_not_find_its_stencils(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Translations are read from disk when an engine starts, and stencils a little earlier: these may be of different runs."""
+    monkeypatch.setenv("RATITE_CACHE", str(tmp_path))
+    for again in (False, True):
+        native = harts.Bench(native=True)
+        native.engine.regions = Regions(native.engine)
+        put(native, list(SUM))
+        summing(native, DATA)
+        finish(native)
+        if again:
+            assert native.engine.translator.instructions == 0
+            assert compile_loop(native)
+        native.close()
+        for path in tmp_path.glob("*.stencils"):
+            path.unlink()
+
+
 def test_hot_loops_are_found() -> None:
     """A vCPU is asked where it is while it runs an endless loop."""
     native = harts.Bench(native=True)

@@ -32,6 +32,7 @@ from ratite.cpu.memo import Entry, Missing
 from ratite.cpu.threads import quiet_thread
 
 if TYPE_CHECKING:
+    from ratite.codegen.stencil import Job
     from ratite.cpu.engine import Engine
 
 #: Seconds between two questions; to how many times that the interval grows while answers are nothing new, and after how many of those it grows.
@@ -131,7 +132,8 @@ class _Links:
 
 
 class _Explorer:
-    """Follows translated code from a place, across pages and into functions. The engine's lock is held."""
+    """Follows translated code from a place, across pages and into functions. The engine's lock is held. missing: what has to be compiled before more
+    can be told."""
 
     def __init__(self, engine: Engine, page: CodePage, links: _Links) -> None:
         self._engine, self._context, self._links = engine, page.key[2], links
@@ -141,6 +143,7 @@ class _Explorer:
         self.ways: dict[int, list[int]] = {}
         self.jumps: dict[int, list[int]] = {}
         self._returns: dict[CodePage, set[int]] = {}
+        self.missing: list[Job] = []
 
     def explore(self, head: int, most: int) -> None:
         """Find the instructions that can be reached, nearest first, and where each leads. A call leads to its function and, through code that may
@@ -211,7 +214,8 @@ class _Explorer:
                 return None
             word |= page.data[i + 1] << 16
             return _Part(page, memo.make(word, 4), word, stencil)
-        except Missing:
+        except Missing as m:  # its page was translated by another run, whose stencils were not on disk yet
+            self.missing.append(m.job)
             return None
 
     def _page(self, base: int) -> CodePage | None:
@@ -545,23 +549,28 @@ class Regions:
 
     def _choose(self, key: PageKey, offset: int) -> _Chosen | None:
         """The loop at an offset of a page: what can be reached from there, has been translated, and leads back."""
-        engine = self._engine
-        with engine.lock:
-            page = engine.pages.get(key)
-            if page is None or offset not in page.entries:
-                return None
-            head = page.base + offset
-            explorer = _Explorer(engine, page, self._links)
-            explorer.explore(head, _FORCED if self.always else _FARTHEST)
-            parts = explorer.parts
-            loop = list(parts) if self.always else [at for at in _loop(head, explorer.ways) if at in parts]
-            if len(loop) < (1 if self.always else SMALLEST):
-                return None
-            pages = list({id(parts[at].page): parts[at].page for at in loop}.values())
-            known = {} if self.always else {p.base + at: where for p in pages for at, where in p.entries.items()}
-            chosen = {at: parts[at] for at in loop}
-            jumps = {at: [to for to in targets if to in chosen] for at, targets in explorer.jumps.items() if at in chosen}
-            return _Chosen(head, chosen, _entries(head, chosen), jumps, pages, known)
+        while True:
+            with self._engine.lock:
+                page = self._engine.pages.get(key)
+                if page is None or offset not in page.entries:
+                    return None
+                explorer = _Explorer(self._engine, page, self._links)
+                explorer.explore(page.base + offset, _FORCED if self.always else _FARTHEST)
+                if not explorer.missing:
+                    return self._loop_of(explorer, page.base + offset)
+            self._engine.library.compile(list({job.key: job for job in explorer.missing}.values()))
+
+    def _loop_of(self, explorer: _Explorer, head: int) -> _Chosen | None:
+        """What of that which can be reached from `head` leads back."""
+        parts = explorer.parts
+        loop = list(parts) if self.always else [at for at in _loop(head, explorer.ways) if at in parts]
+        if len(loop) < (1 if self.always else SMALLEST):
+            return None
+        pages = list({id(parts[at].page): parts[at].page for at in loop}.values())
+        known = {} if self.always else {p.base + at: where for p in pages for at, where in p.entries.items()}
+        chosen = {at: parts[at] for at in loop}
+        jumps = {at: [to for to in targets if to in chosen] for at, targets in explorer.jumps.items() if at in chosen}
+        return _Chosen(head, chosen, _entries(head, chosen), jumps, pages, known)
 
 
 def _piece(engine: Engine, at: int, part: _Part) -> Piece:
