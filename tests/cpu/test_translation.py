@@ -155,3 +155,21 @@ def test_walks_and_traps_are_logged_and_change_nothing(monkeypatch: pytest.Monke
     assert f"store {harts.CODE + 0x100:#x} at {harts.CODE:#x}: to {harts.CODE + 0x100:#x}" in lines
     assert f"fetch {harts.CODE:#x} at {harts.CODE:#x}: to {harts.CODE:#x}" in lines
     assert any(line.startswith(f"trap cause 5 at {harts.CODE + 8:#x}") for line in lines)
+
+
+def test_a_page_at_many_addresses_is_not_remembered_at_all_of_them(bench: harts.Bench) -> None:
+    """Some pages, as that of the kernel's functions for programs, are elsewhere in every process of a guest."""
+    engine = bench.engine
+    place(bench, harts.CODE, addi(10, 0, 1))
+    host = bench.ram.host + harts.CODE - harts.RAM
+    for n in range(200):
+        with engine.lock:
+            page = engine._new_page((host, 0x4000_0000 + n * PAGE, 0))
+            assert page is not None
+            engine.publish(page, 0) if 0 in page.entries else engine.translator.translate(page, 0)
+    known = [key for key in engine.pages if key[0] == host]
+    assert 16 <= len(known) <= 32
+    assert (host, 0x4000_0000 + 199 * PAGE, 0) in known
+    assert {id(unit.page) for unit in engine.translator.units} <= {id(page) for page in engine.pages.values()}  # what is gone is forgotten
+    go(bench, harts.CODE)
+    assert bench.x[10] == 1

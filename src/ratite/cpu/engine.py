@@ -51,6 +51,9 @@ _RAM_ROWS = 63
 #: Stores beside code after which a page counts as data.
 _WRITES_BESIDE_CODE = 8
 
+#: Guest addresses of one page of memory from which translations are kept.
+_MOST_VIEWS = 32
+
 #: Seconds in which a thread that waits for a lock takes it.
 MOMENT = 0.0001
 
@@ -146,7 +149,7 @@ class Engine:
         self.regions: Regions | None = None
         self.faults: Faults | None = None
         self.pages: dict[PageKey, CodePage] = {}
-        self.by_host: dict[int, set[PageKey]] = {}
+        self.by_host: dict[int, dict[PageKey, None]] = {}  # in the order in which they have come
         self._flags: dict[int, HostBuffer] = {}
         self._rows: list[tuple[int, int, int, memoryview]] = []  # host start, host end, pages' flags
         self._writes: dict[int, int] = {}  # stores beside code, by host page
@@ -342,9 +345,11 @@ class Engine:
             view = memoryview((ctypes.c_char * PAGE).from_address(host_page)).cast("B")
             self._protect(host_page)
             self._keep(host_page)  # it may be known at another guest address already
+            if len(self.by_host.get(host_page, ())) >= _MOST_VIEWS:
+                self._forget_views(host_page)
         page = CodePage(key, view)
         self.pages[key] = page
-        self.by_host.setdefault(host_page, set()).add(key)
+        self.by_host.setdefault(host_page, {})[key] = None
         self.store.restore(page, bytes(view))
         return page
 
@@ -369,7 +374,7 @@ class Engine:
         if key is None:
             return None
         self._protect(key[0])
-        self.by_host.setdefault(key[0], set()).add(page.key)
+        self.by_host.setdefault(key[0], {})[page.key] = None
         return int.from_bytes(ctypes.string_at(key[0], 2), "little"), key[0]
 
     #: The vCPU for which pages are being translated.
@@ -392,10 +397,12 @@ class Engine:
     def _drop_page(self, host_page: int) -> None:
         self.invalidations += 1
         self._writes.pop(host_page, None)
-        for key in self.by_host.pop(host_page, set()):
+        for key in self.by_host.pop(host_page, {}):
             gone = self.pages.pop(key, None)
             if gone is not None:
                 self._withdraw(gone)
+                if self.space is not None:  # in a process a fault may still have to be located
+                    self.translator.forget(gone)
         found = self._page_flag(host_page)
         if found is not None:
             found[0][found[1]] = 0
@@ -407,6 +414,19 @@ class Engine:
             page = self.pages.get(key)
             if page is not None and key[0] == host_page:
                 self.store.keep(page)
+
+    def _forget_views(self, host_page: int) -> None:
+        """Forget the older translations of a page that is known at very many guest addresses: some pages are elsewhere in every process."""
+        known = self.by_host[host_page]
+        with self.exclusive:
+            for key in list(known)[: _MOST_VIEWS // 2]:
+                del known[key]
+                page = self.pages.get(key)
+                if page is not None and key[0] == host_page:
+                    del self.pages[key]
+                    self._withdraw(page)
+                    self.translator.forget(page)
+            self._flush_vcpus()
 
     def _withdraw(self, page: CodePage) -> None:
         """Take a page's entries out of the table."""

@@ -299,12 +299,34 @@ class _Places:
         self._offsets.clear()
 
 
+class _Times:
+    """Seconds by place."""
+
+    def __init__(self) -> None:
+        self._pages: dict[PageKey, dict[int, float]] = {}
+
+    def __getitem__(self, place: tuple[PageKey, int]) -> float:
+        page = self._pages.get(place[0])
+        return 0.0 if page is None else page.get(place[1], 0.0)
+
+    def __setitem__(self, place: tuple[PageKey, int], seconds: float) -> None:
+        self._pages.setdefault(place[0], {})[place[1]] = seconds
+
+    def forget(self, key: PageKey) -> None:
+        """Leave out all of a page."""
+        self._pages.pop(key, None)
+
+    def clear(self) -> None:
+        """Leave out everything."""
+        self._pages.clear()
+
+
 class Regions:
     """The regions of one engine. always: compile whatever is executed and no region has yet, at once and loop or not; for tests."""
 
     def __init__(self, engine: Engine, always: bool = False) -> None:
         self._engine, self.always = engine, always
-        self._found: dict[tuple[PageKey, int], float] = {}  # seconds
+        self._found = _Times()
         self._credit = 0.0  # what the next answer stands for
         self._tried = _Places()
         self._asked: deque[tuple[PageKey, int]] = deque()
@@ -312,7 +334,7 @@ class Regions:
         self._placed: dict[PageKey, list[_Placed]] = {}
         self._links = _Links(engine)
         self._vain: Counter[PageKey] = Counter()
-        self._later: dict[tuple[PageKey, int], float] = {}  # for how long places have to be found before they are looked at again
+        self._later = _Times()  # for how long places have to be found before they are looked at again
         self._closing, self._compiling = threading.Event(), threading.Lock()
         self._worker: threading.Thread | None = None
         self._begin, self._spent = time.process_time(), 0.0
@@ -356,7 +378,7 @@ class Regions:
             self._dull = min(self._dull + 1, _PATIENCE * _LONGEST_INTERVAL)
             return
         self._dull = max(self._dull - 4 * _PATIENCE, 0)
-        self._found[place] = self._found.get(place, 0.0) + self._credit
+        self._found[place] += self._credit
         if self._found[place] >= self._threshold(key, offset):
             self._tried.add(place)
             self._asked.append(place)
@@ -370,7 +392,7 @@ class Regions:
         page = self._engine.pages.get(key)
         if page is not None and offset in page.regions:
             return float("inf")
-        return max(HOT * (1 << min(self._vain[key], 16)), self._later.get((key, offset), 0.0))
+        return max(HOT * (1 << min(self._vain[key], 16)), self._later[key, offset])
 
     def _inside(self, key: PageKey, offset: int) -> bool:
         """Whether a region has the instruction at an offset of a page."""
@@ -449,7 +471,10 @@ class Regions:
         """A page is no longer valid: let execution go through stencils again where regions depend on it. The engine's lock is held, and the
         jump caches will be emptied."""
         tried, gone = self._tried.forget(key), self._placed.pop(key, ())
-        self._vain[key] += max(len(gone), tried)  # what comes there next may be worth it where this was not
+        self._found.forget(key)
+        self._later.forget(key)
+        if gone or tried:
+            self._vain[key] += max(len(gone), tried)  # what comes there next may be worth it where this was not
         for placed in gone:
             for other in placed.keys:
                 if other in self._placed:
@@ -459,7 +484,7 @@ class Regions:
                     self._engine.memory.patch(site, page.detours.pop(site))
             for page, offset, _ in placed.entries:
                 self._tried.discard((page.key, offset))
-                self._found.pop((page.key, offset), None)
+                self._found[page.key, offset] = 0.0
                 if self._engine.pages.get(page.key) is page:
                     del page.regions[offset]
                     if offset in page.published:
@@ -500,7 +525,7 @@ class Regions:
             self._credit, before = min((now - before) / max(asked, 1), _MOST_CREDIT), now
             while self._asked and not self._closing.is_set() and self._may_compile():
                 place = self._asked.popleft()
-                if self._found.get(place, 0.0) < self._threshold(*place):  # a region has come to it since
+                if self._found[place] < self._threshold(*place):  # a region has come to it since
                     self._tried.discard(place)
                 else:
                     self._build(place)
@@ -516,7 +541,7 @@ class Regions:
         begin = time.thread_time()
         chosen = self._choose(*place)
         if chosen is not None and self._seconds_in(chosen) < worth * self._cost(chosen):
-            self._later[place] = 2 * self._found.get(place, 0.0)
+            self._later[place] = 2 * self._found[place]
             self._tried.discard(place)
         elif chosen is not None:
             with self._compiling:
@@ -525,7 +550,7 @@ class Regions:
 
     def _seconds_in(self, chosen: _Chosen) -> float:
         """How long execution has been in a loop and not in a region, as far as that was seen."""
-        return sum(self._found.get((part.page.key, at & (PAGE - 1)), 0.0) for at, part in chosen.parts.items())
+        return sum(self._found[part.page.key, at & (PAGE - 1)] for at, part in chosen.parts.items())
 
     def _cost(self, chosen: _Chosen) -> float:
         """How long compiling a loop will take."""

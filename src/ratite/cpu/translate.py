@@ -43,6 +43,12 @@ class Translator:
         self._starts.clear()
         self.runs.clear()
 
+    def forget(self, page: CodePage) -> None:
+        """Forget the units of a page, whose code nobody executes any more."""
+        for unit in page.units:
+            n = bisect_right(self._starts, unit.start) - 1
+            del self.units[n], self._starts[n]
+
     def unit_of(self, address: int) -> Unit | None:
         """The unit whose code holds host `address`."""
         n = bisect_right(self._starts, address) - 1
