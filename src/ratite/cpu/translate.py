@@ -39,6 +39,8 @@ class Translator:
 
     def clear(self) -> None:
         """Forget all units: the code memory is being emptied."""
+        for unit in self.units:
+            unit.page.units.clear()  # or they would keep each other
         self.units.clear()
         self._starts.clear()
         self.runs.clear()
@@ -48,6 +50,7 @@ class Translator:
         for unit in page.units:
             n = bisect_right(self._starts, unit.start) - 1
             del self.units[n], self._starts[n]
+        page.units.clear()  # or they would keep each other
 
     def unit_of(self, address: int) -> Unit | None:
         """The unit whose code holds host `address`."""
