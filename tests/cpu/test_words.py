@@ -106,19 +106,22 @@ def test_records_are_those_that_python_makes(engine: Engine) -> None:
             if record is not None:
                 found += 1
                 assert record == make(engine, plain, word, insn.length), f"{insn.name} {word:#x}"
-                check_entry(engine, memo, plain, word)
+                check_entry(memo, plain, word, insn.length)
     assert found > asked / 3
     engine.save()
 
 
-def check_entry(engine: Engine, memo: Memo, plain: Memo, word: int) -> None:
+def check_entry(memo: Memo, plain: Memo, word: int, length: int) -> None:
     """What the tables say of a word beside its record is the same, too."""
-    entries = []
-    for m in (memo, plain):
-        at = engine.choosing.find_word(m.words.address, word)
-        info = ctypes.c_uint64.from_address(at + 8).value
-        entries.append((info >> 48, ctypes.c_int32.from_address(at + 4).value if info >> 56 & 1 else 0))
-    assert entries[0] == entries[1], f"{word:#x}"
+    assert memo.entry(word, length)[2:5] == plain.entry(word, length)[2:5], f"{word:#x}"
+
+
+def test_asking_again_takes_no_memory(engine: Engine) -> None:
+    memo, insn = engine.translator.memos[0], chosen(engine)[0]
+    make(engine, memo, insn.value, insn.length)
+    before = engine.joiner.records.room.view.tolist()
+    assert memo.entry(insn.value, insn.length) == memo.entry(insn.value, insn.length)
+    assert engine.joiner.records.room.view.tolist() == before
 
 
 def test_special_patterns_stay_out_of_groups_of_general_ones(engine: Engine) -> None:

@@ -180,9 +180,17 @@ class Memo:
         """The entry for an instruction seen for the first time; raises Missing when it has to be compiled before."""
         insn = self.engine.arch.decoder.decode(word, length) or self.engine.arch.illegal
         entry = self._build(insn, word, length)
-        if not self.engine.choosing.find_word(self.words.address, word):
+        if self.words.find(word) is None:
             self.words.put(word, entry[5], entry[4], length // 2, entry[3])
         return entry
+
+    def entry(self, word: int, length: int) -> Entry:
+        """The entry for an instruction, without its code and lates where it has been seen before; raises Missing as `make` does."""
+        known = self.words.find(word)
+        if known is None:
+            return self.make(word, length)
+        record, flow, branch = known
+        return b"", (), length, branch, flow, record
 
     def goto(self) -> Entry:
         """Code that goes on at a guest address through the jump cache."""

@@ -209,11 +209,11 @@ class _Explorer:
         memo, word = engine.translator.memos[self._context], page.data[i]
         try:
             if engine.arch.long[word] == 1:
-                return _Part(page, memo.make(word, 2), word, stencil)
+                return _Part(page, memo.entry(word, 2), word, stencil)
             if i + 1 >= page.limit:
                 return None
             word |= page.data[i + 1] << 16
-            return _Part(page, memo.make(word, 4), word, stencil)
+            return _Part(page, memo.entry(word, 4), word, stencil)
         except Missing as m:  # its page was translated by another run, whose stencils were not on disk yet
             self.missing.append(m.job)
             return None

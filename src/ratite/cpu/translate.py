@@ -139,7 +139,7 @@ class Translator:
                 walker.add(memo.interpreted(2 * self.engine.arch.long[unit]), at, INSTRUCTION)
                 return
             walker.second, expected = found
-            entry = memo.make(unit | walker.second << 16, 4)
+            entry = memo.entry(unit | walker.second << 16, 4)
             if expected:
                 walker.portable = False
                 walker.add(memo.guard(page.base + PAGE, expected), at, INSTRUCTION)

@@ -158,6 +158,14 @@ class KnownWords:
         info = record | flow << FLOW_AT | units << UNITS_AT | (BRANCHES if branch is not None else 0)
         self._engine.choosing.put_word(self.address, word, branch or 0, info)
 
+    def find(self, word: int) -> tuple[int, int, int | None] | None:
+        """What is known of a word: its record, its flow, the distance of its branch. None for a word that has not been seen."""
+        at = self._engine.choosing.find_word(self.address, word)
+        if not at:
+            return None
+        _, branch, info = struct.unpack("<IiQ", self._words.view[at - self._words.address :][:_ENTRY_SIZE])
+        return info & (1 << FLOW_AT) - 1, info >> FLOW_AT & 15, branch if info & BRANCHES else None
+
     def make_room(self) -> None:
         """Twice the table of words; and room for records."""
         self._records.make_room()
