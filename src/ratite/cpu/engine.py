@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ratite import log
 from ratite.codegen.codemem import CodeMemory
 from ratite.codegen.elfobj import CONSTANT_ALIGNMENT, CONSTANT_SIZE, Object
-from ratite.codegen.host_x86_64 import READ_CHECKED
+from ratite.codegen.host_x86_64 import READ_CHECKED, SYSTEM_CALL
 from ratite.codegen.library import Library
 from ratite.codegen.lower import RESERVATIONS
 from ratite.codegen.placing import ENTRY_BITS
@@ -36,6 +36,7 @@ from ratite.isa.arch import Arch
 
 if TYPE_CHECKING:
     from ratite.codegen.reference import Move
+    from ratite.cpu.alarms import Alarms
     from ratite.cpu.faults import Faults
     from ratite.cpu.perfmap import PerfMap
     from ratite.cpu.sampling import Sampler
@@ -148,6 +149,7 @@ class Engine:
         self.store = PageStore(self, persistent=tuning.cache and not tuning.counting)
         self.regions: Regions | None = None
         self.faults: Faults | None = None
+        self.alarms: Alarms | None = None
         self.pages: dict[PageKey, CodePage] = {}
         self.by_host: dict[int, dict[PageKey, None]] = {}  # in the order in which they have come
         self._flags: dict[int, HostBuffer] = {}
@@ -172,7 +174,7 @@ class Engine:
                 self.regions.start()
 
     def _load_runtime(self) -> dict[str, int]:
-        own = {"code_range": bytes(72), "sampling": bytes(8), "read_checked": READ_CHECKED}
+        own = {"code_range": bytes(72), "sampling": bytes(8), "read_checked": READ_CHECKED, "system_call": SYSTEM_CALL}
         for name, function in (("memset", ctypes.memset), ("memcpy", ctypes.memmove)):
             own[name] = _thunk(ctypes.cast(function, ctypes.c_void_p).value or 0)
         symbols = {name: self.memory.put(code) for name, code in own.items()}
@@ -213,6 +215,19 @@ class Engine:
         if self.closed:
             raise HostError("this engine has been closed")
         return ctypes.CFUNCTYPE(result, *params)(self.symbols[name])
+
+    def short_function(self, name: str) -> Callable[[int], int]:
+        """A native function of a vCPU that takes no longer than giving the interpreter's lock away; that is kept meanwhile."""
+        return ctypes.PYFUNCTYPE(ctypes.c_uint64, ctypes.c_void_p)(self.symbols[name])
+
+    def start_alarms(self) -> None:
+        """From now on native code rings the guests' timers, which follow the host's clock, and sleeps while a guest waits. Every vCPU has a thread
+        of its own, and none is running."""
+        from ratite.cpu.alarms import Alarms
+
+        self.alarms = Alarms(self)
+        for vcpu in self.vcpus:
+            self.alarms.watch(vcpu)
 
     def helper_ranges(self) -> list[tuple[int, int, str]]:
         """Where the native helpers are: address, size, name."""
@@ -533,6 +548,8 @@ class Engine:
         if self.closed:
             return
         self.closed = True
+        if self.alarms is not None:
+            self.alarms.close()
         self.save()
         self.symbols.clear()
         for vcpu in self.vcpus:
