@@ -60,6 +60,7 @@ def begin(bench: Bench) -> None:
 def interrupt(bench: Bench) -> None:
     bench.state.irq_lines = 1 << MTI
     bench.state.attention = 1
+    bench.cpu.rouse()
 
 
 def test_an_interrupt_is_taken_while_code_waits_for_llvm(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ of them (`ratite.cpu.alarms`); it notes in the state that the alarm has rung, an
 `poll` finds out, on the vCPU's thread.
 
     set_alarm      have the alarm ring at a moment of the guest's clock; 1 when Python has to, which finds the moment in `alarm_at`
-    run            `enter`, and while the guest waits for an interrupt, sleep
+    run            `enter`; and while the guest waits for an interrupt, or for a compiler, sleep
     doze           sleep until the guest has to go on (1), or somebody wants the thread back in Python (0)
     rouse          end the sleep of a vCPU whose `attention` or `host_attention` has been set; from any thread
     hold, release  keep a vCPU that sleeps from executing anything (1: it does sleep), and no longer
@@ -127,8 +127,36 @@ asked:
 python:
  ret i64 0
 }}
+define internal i1 @nap(ptr %env) nounwind {{
+{at("asleep")}{at("attention")}{at("awaiting")} store atomic i32 {SLEEPS}, ptr %asleep_p seq_cst, align 8
+ fence seq_cst
+ %both = load atomic i16, ptr %attention_p seq_cst, align 2
+ %calm = icmp eq i16 %both, 0
+ %waits = load atomic i8, ptr %awaiting_p seq_cst, align 1
+ %still = icmp ne i8 %waits, 0
+ %sleep = and i1 %calm, %still
+ br i1 %sleep, label %wait, label %up
+wait:
+ %address = ptrtoint ptr %asleep_p to i64
+ %u = {_call(host.SYS_FUTEX, "%address", _WAIT, SLEEPS)}
+ br label %up
+up:
+ store atomic i8 0, ptr %awaiting_p seq_cst, align 1
+ %before = atomicrmw xchg ptr %asleep_p, i32 0 seq_cst
+ %bit = and i32 %before, {HELD}
+ %held = icmp ne i32 %bit, 0
+ ret i1 %held
+}}
 define void @run(ptr %env) nounwind {{
-{at("reason")}{at("alarm")} br label %again
+{at("reason")}{at("alarm")}{at("awaiting")} %awaits = load atomic i8, ptr %awaiting_p seq_cst, align 1
+ %patient = icmp ne i8 %awaits, 0
+ br i1 %patient, label %nap, label %again
+nap:
+ %held = call i1 @nap(ptr %env)
+ br i1 %held, label %back, label %again
+back:
+ store i64 {Exit.TRANSLATE}, ptr %reason_p
+ ret void
 again:
  call void @enter(ptr %env)
  %why = load i64, ptr %reason_p

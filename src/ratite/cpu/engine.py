@@ -327,6 +327,10 @@ class Engine:
             self._awaited[place] = awaited.orders
             raise
 
+    def interrupted(self) -> bool:
+        """Whether the processor for which pages are translated should look at interrupts."""
+        return self.user is None and not self.counting and self.current is not None and bool(self.current.state.attention)
+
     def let_others(self) -> None:
         """Give the lock away for a moment, in the middle of a long piece of work: a timer may be due."""
         self.lock.__exit__(None, None, None)

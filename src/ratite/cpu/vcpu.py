@@ -25,8 +25,6 @@ from ratite.isa.arch import Exit
 from ratite.isa.dsl import Insn, RegFile
 from ratite.isa.dsl.state import ISA_BASE, Slot
 
-#: Seconds between two looks whether there is an interrupt, while something is being compiled.
-_GLANCE = 0.0005
 #: For how many moments those who should not wait for the lock are waited for: on a busy host, a thread that has been woken does not run at once.
 _MOST_MOMENTS = 20
 
@@ -194,6 +192,7 @@ class Vcpu:
         self._reason, self._next_pc, self._trap_cause = self._word("reason"), self._word("next_pc"), self._word("trap_cause")
         self._access_record, self._device_address = self._word("access_record"), self._word("device_address")
         self._sent_fault, self._in_region = self._word("sent_fault"), self._word("in_region")
+        self._orders: list[Order] = []
         self.tables = {name: HostBuffer(size) for name, size in arch.tables.items()}
         self.owner: Any = None
         """The processor whose vCPU this is: what texts that call Python find outside the instruction set."""
@@ -570,6 +569,9 @@ class Vcpu:
 
     def _translate(self) -> Event | None:
         pc, begin = self.state.pc, time.monotonic_ns()
+        for order in self._orders:
+            if order.failure is not None:
+                raise order.failure
         try:
             found = self.engine.entry(self, pc)
         except Awaited as awaited:
@@ -582,18 +584,26 @@ class Vcpu:
             return self._fetch_failed(pc)
 
     def _await(self, orders: list[Order]) -> None:
-        """Wait until something has been compiled, or there is something else to do: an interrupt, which native code takes first. No orders: until
-        others have had the lock, or could have had it."""
+        """Wait until something has been compiled, or there is something else to do: native code sleeps before it goes on, and takes interrupts.
+        No orders: until others have had the lock, or could have had it."""
         for _ in range(0 if orders else _MOST_MOMENTS):
+            if self.state.attention:
+                return
             time.sleep(MOMENT)
             if not self.engine.urgent():
                 break
-        for order in orders:
-            while not order.done.wait(_GLANCE):
-                if self.state.attention or self.state.host_attention:
-                    return
-            if order.failure is not None:
-                raise order.failure
+        self._orders = orders
+        if orders:
+            self.state.awaiting = 1
+            for order in orders:
+                order.waiting[self] = None
+            self.has_been_compiled()
+
+    def has_been_compiled(self) -> None:
+        """Something that it waits for, perhaps the last; from any thread."""
+        if all(order.done.is_set() for order in self._orders):
+            self.state.awaiting = 0
+            self.rouse()
 
     def _fetch_failed(self, pc: int) -> Event | None:
         """Nothing can be fetched at `pc`: RAM that the walk refuses, or a device."""

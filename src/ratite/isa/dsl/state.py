@@ -96,6 +96,7 @@ ENGINE_FIELDS: dict[str, tuple[int, int, str]] = {
     "alarm_at": (360, 64, "guest nanoseconds at which Python has to ring the alarm; 0: nothing was asked, or it knows"),
     "asleep": (368, 32, "whether the thread sleeps in native code (`ratite.codegen.alarms`)"),
     "alarm_rang": (376, 8, "the alarm has rung, and the ISA's poll helper has not looked why"),
+    "awaiting": (377, 8, "1: what is to be executed is being compiled; the thread sleeps in native code until that is done, or interrupts come"),
     "frame_pointer": (496, 64, "host frame pointer there"),
     "in_region": (344, 64, "not zero: a region was left because somebody asked for the CPU"),
     "sent_fault": (504, 64, "user mode: a SIGSEGV or SIGBUS that somebody sent, and its code, as in `trap_cause`; 0 if there is none"),
