@@ -35,6 +35,7 @@ class Board:
         self.shutdown: int | None = None
         self.engine = Engine(make_arch(self.config), space=self.memory, code_size=16 * MiB, tuning=Tuning(region=region))
         self.cpu = Vcpu(self.engine)
+        self.cpu.keep_time = self.clock.timer(self.cpu.ring).at
         self.swi, self.timer = AclintSwi(), AclintMtimer()
         for device, at in ((SiFiveTest(), 0x10_0000), (self.swi, 0x200_0000), (self.timer, 0x200_4000)):
             device.map_into(self.memory, at)

@@ -46,7 +46,8 @@ def test_in_qemu(program: Program, folder: Path) -> None:
     if reason := missing(f"qemu-system-riscv{program.xlen}"):
         pytest.skip(reason)
     command = qemu(program)
-    cpu = ["-cpu", f"rv{program.xlen},h=off,sstc=off"]
+    sstc = "on" if program.name == "priv_sstc" else "off"
+    cpu = ["-cpu", f"rv{program.xlen},h=off,sstc={sstc}"]
     assert status([*command[:-1], *cpu, command[-1]], _build(program, folder)) == 0
 
 
