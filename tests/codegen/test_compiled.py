@@ -28,9 +28,9 @@ from ratite.codegen.compiled import (
     store32,
     store64,
     store_release64,
-    text_of,
-)  # fmt: skip
+)
 from ratite.codegen.elfobj import Object
+from ratite.codegen.native import text_of
 from ratite.errors import DefinitionError
 
 LIMIT = 40

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from ratite.codegen import library
+from ratite.codegen.forms import Form, Key
 from ratite.codegen.library import Library
-from ratite.codegen.stencil import Form, Job, Key, block_of
+from ratite.codegen.stencil import Job, block_of
 from ratite.isa.arch import Arch
 from ratite.isa.riscv.arch import make_arch
 from ratite.isa.riscv.cpus import parse_cpu

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from typing import NamedTuple
 
 _SHDR = struct.Struct("<IIQQQQIIQQ")
@@ -27,8 +26,7 @@ class Reloc(NamedTuple):
     value: int
 
 
-@dataclass
-class Function:
+class Function(NamedTuple):
     """A function's place in the object."""
 
     name: str

@@ -20,8 +20,8 @@ import struct
 from collections.abc import Iterable
 
 from ratite.codegen import host_x86_64 as host
-from ratite.codegen.compiled import compiled, copy, fill, load16, load32, load64, store32, store64, text_of
-from ratite.codegen.stencil import MISS_LOAD, STUB, TAKEN
+from ratite.codegen.compiled import compiled, copy, fill, load16, load32, load64, store32, store64
+from ratite.codegen.forms import MISS_LOAD, STUB, TAKEN
 
 TO, AWAY, MISS = TAKEN, STUB, MISS_LOAD
 _RELOCATION, RELATIVE = 16, 32
@@ -246,4 +246,6 @@ FUNCTIONS = (join, measure, copy_pieces, fill_lates, lead, displace, note, miss_
 
 def joining_text() -> str:
     """`join` as LLVM text."""
+    from ratite.codegen.native import text_of
+
     return "".join(text_of(function) for function in FUNCTIONS)

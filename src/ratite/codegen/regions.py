@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 from ratite.codegen import host_x86_64 as host
 from ratite.codegen.floats import hostable
 from ratite.codegen.lower import METADATA, Lowering, integer
-from ratite.codegen.runtime import tlb_base
-from ratite.codegen.stencil import PAGE_BITS, TLB_ENTRIES, TLB_SIZE, signature
+from ratite.codegen.stencil import signature
+from ratite.codegen.tables import PAGE_BITS, TLB_ENTRIES, TLB_SIZE, tlb_base
 from ratite.ir import ACCESSES, Block, Value
 from ratite.isa.arch import Arch
 from ratite.isa.dsl import Insn

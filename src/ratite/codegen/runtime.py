@@ -21,28 +21,28 @@ from ratite.codegen import host_x86_64 as host
 from ratite.codegen.choosing import choosing_text
 from ratite.codegen.joining import joining_text
 from ratite.codegen.lower import METADATA, HelperLowering
-from ratite.codegen.placing import ENTRY_BITS, placing_text
+from ratite.codegen.placing import placing_text
 from ratite.codegen.sampling import sampling_text
-from ratite.codegen.stencil import JUMP_BASE, JUMP_ENTRIES, JUMP_SIZE, PAGE_BITS, TLB_ENTRIES, TLB_SIZE, signature
+from ratite.codegen.stencil import signature
+from ratite.codegen.tables import (
+    ENTRY_BITS,
+    JUMP_BASE,
+    JUMP_ENTRIES,
+    JUMP_PAGES,
+    JUMP_SIZE,
+    PAGE_BITS,
+    TLB_ENTRIES,
+    TLB_SIZE,
+    TRACE_EXCEPTIONS,
+    TRACE_WALKS,
+    tlb_base,
+)  # fmt: skip
 from ratite.isa.arch import Arch, Exit
-
-#: A bit for every page number modulo 4096 that is in a jump cache.
-JUMP_PAGES = 7680
 
 #: What `tlb_insert` gives where there is no RAM; it leaves the address in `device_address`.
 NOT_RAM = 2
 
 _PAGE = -(1 << PAGE_BITS)
-
-
-def tlb_base(arch: Arch) -> int:
-    """Offset of the first translation cache from the state pointer."""
-    return JUMP_BASE + arch.contexts * JUMP_SIZE
-
-
-def state_size(arch: Arch) -> int:
-    """Bytes after the state pointer."""
-    return tlb_base(arch) + arch.mmu_modes * TLB_SIZE
 
 
 class _Template:
@@ -72,10 +72,6 @@ def _count(arch: Arch, name: str) -> str:
     """Add one to a counter of the state; for what is rare."""
     where = _ptr(f"c_{name}", arch.layout.slots[name].offset)
     return where + f" %n_{name} = load i64, ptr %c_{name}\n %m_{name} = add i64 %n_{name}, 1\n store i64 %m_{name}, ptr %c_{name}\n"
-
-
-#: Bits of the field `traced`.
-TRACE_WALKS, TRACE_EXCEPTIONS = 1, 2
 
 
 def _traced(arch: Arch, yes: str, no: str, what: int = TRACE_WALKS) -> str:

@@ -10,7 +10,6 @@ import time
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -19,8 +18,7 @@ from ratite.codegen.codemem import CodeMemory
 from ratite.codegen.elfobj import CONSTANT_ALIGNMENT, CONSTANT_SIZE, Object
 from ratite.codegen.host_x86_64 import READ_CHECKED
 from ratite.codegen.library import Library
-from ratite.codegen.lower import RESERVATIONS
-from ratite.codegen.placing import ENTRY_BITS
+from ratite.codegen.tables import ENTRY_BITS, RESERVATIONS
 from ratite.cpu.codepage import PAGE, CodePage, PageKey
 from ratite.cpu.compiling import Awaited, Compiler, Order
 from ratite.cpu.exclusive import Exclusive
@@ -28,16 +26,17 @@ from ratite.cpu.hostmem import HostBuffer
 from ratite.cpu.joiner import Joiner
 from ratite.cpu.pagestore import PageStore
 from ratite.cpu.placing import Placer
-from ratite.cpu.regions import Regions
 from ratite.cpu.translate import Translator
 from ratite.cpu.walker import Choosing
 from ratite.errors import DefinitionError, HostError, MemoryAccessError
 from ratite.isa.arch import Arch
+from ratite.record import Record
 
 if TYPE_CHECKING:
     from ratite.codegen.reference import Move
     from ratite.cpu.faults import Faults
     from ratite.cpu.perfmap import PerfMap
+    from ratite.cpu.regions import Regions
     from ratite.cpu.sampling import Sampler
     from ratite.cpu.vcpu import Vcpu
     from ratite.memory.ram import RamBlock
@@ -90,8 +89,7 @@ def _thunk(address: int) -> bytes:
     return b"\x48\xb8" + struct.pack("<Q", address) + b"\xff\xe0"
 
 
-@dataclass(frozen=True)
-class Tuning:
+class Tuning(Record, frozen=True):
     """How an engine works. region: what is compiled as a whole ("off": nothing, "on": hot loops, "always": whatever is executed, at once).
     cache: stencils and translations are kept on disk. perf: code memory is one anonymous mapping, because Linux perf looks nowhere else for code
     that has no file. counting: the processors count instructions (`ratite.cpu.icount`); there are no regions then, and of the disk only the
@@ -167,6 +165,8 @@ class Engine:
             space.on_ram_write(self._dma_wrote, self._holds_code)
             self._map_changed()
         if tuning.region != "off" and not tuning.counting:
+            from ratite.cpu.regions import Regions
+
             self.regions = Regions(self, always=tuning.region == "always")
             if tuning.region == "on":
                 self.regions.start()

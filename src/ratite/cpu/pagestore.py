@@ -18,19 +18,18 @@ beyond its limit is begun anew.
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import marshal
 import mmap
 import os
 import struct
 from array import array
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ratite.codegen.library import prune
 from ratite.codegen.placing import RELOCATE_ABSOLUTE, RELOCATE_MISS, RELOCATE_SYMBOL
 from ratite.cpu.codepage import CodePage, Unit
 from ratite.cpu.placing import goto_image
+from ratite.digest import blake2b
 
 if TYPE_CHECKING:
     from ratite.cpu.engine import Engine
@@ -53,7 +52,7 @@ _Record = tuple[bytes, bytes, bytes, bytes, bytes, tuple[tuple[int, int], ...], 
 
 def page_digest(data: bytes, context: int) -> bytes:
     """What names a page: its bytes, and the context for which it is translated."""
-    return hashlib.blake2b(data, digest_size=16, key=bytes((context,))).digest()
+    return blake2b(data, digest_size=16, key=bytes((context,))).digest()
 
 
 class PageStore:
@@ -61,7 +60,7 @@ class PageStore:
 
     def __init__(self, engine: Engine, persistent: bool) -> None:
         self._engine, self._persistent = engine, persistent
-        self.path: Path = engine.library.path.with_suffix(".pages")
+        self.path = engine.library.beside(".pages")
         self._index: dict[bytes, tuple[int, int]] = {}
         self._map: mmap.mmap | None = None
         self._inode, self._end = 0, len(_MAGIC)  # of the file that was read, and how far
@@ -164,13 +163,13 @@ class PageStore:
             return
         try:
             self._append()
-            prune(self.path.parent, self.path)
+            prune(os.path.dirname(self.path), self.path)
         except OSError:
             pass
 
     def _append(self) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with open(self.path.with_suffix(".lock"), "w") as lock:
+        os.makedirs(os.path.dirname(self.path), exist_ok=True)
+        with open(self._engine.library.beside(".lock"), "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             with open(self.path, "a+b") as f:
                 os.fchmod(f.fileno(), 0o600)
@@ -187,7 +186,7 @@ class PageStore:
 
     def _begin(self, parts: list[bytes]) -> None:
         """A new file; whoever has mapped the old one keeps that."""
-        fresh = self.path.with_suffix(".fresh")
+        fresh = self._engine.library.beside(".fresh")
         with open(fresh, "wb") as f:
             os.fchmod(f.fileno(), 0o600)
             f.write(_MAGIC + b"".join(parts))
@@ -212,7 +211,7 @@ class PageStore:
 
 
 def _digest(name: bytes, body: bytes) -> bytes:
-    return hashlib.blake2b(body, digest_size=8, key=name).digest()
+    return blake2b(body, digest_size=8, key=name).digest()
 
 
 def _records(m: mmap.mmap, start: int) -> list[tuple[bytes, int, int]]:

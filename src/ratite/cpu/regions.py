@@ -25,8 +25,9 @@ from ratite.bits import mask
 from ratite.codegen import host_x86_64 as host
 from ratite.codegen.choosing import ENDS, RETURNS
 from ratite.codegen.elfobj import Object
+from ratite.codegen.forms import TAKEN
 from ratite.codegen.regions import Piece, Region, Surroundings, compile_region, is_opaque
-from ratite.codegen.stencil import TAKEN, block_of
+from ratite.codegen.stencil import block_of
 from ratite.cpu.codepage import PAGE, CodePage, PageKey, RegionUnit
 from ratite.cpu.memo import Entry, Missing
 from ratite.cpu.threads import quiet_thread

@@ -23,12 +23,23 @@ if TYPE_CHECKING:
     from ratite.cpu.engine import Engine
 
 
+class _Memos(dict[int, Memo]):
+    """The entries of each context, from when they are asked for first."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def __missing__(self, context: int) -> Memo:
+        memo = self[context] = Memo(self._engine, context)
+        return memo
+
+
 class Translator:
     """Translates for one engine. Not thread-safe: the engine's lock is held."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self.memos = [Memo(engine, n) for n in range(engine.arch.contexts)]
+        self.memos = _Memos(engine)
         self.walker = Walker(engine)
         self.units: list[Unit] = []
         self._starts: list[int] = []

@@ -6,24 +6,36 @@ import ctypes
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ratite import log
 from ratite.bits import mask
+from ratite.codegen.endings import GuestTrap, Leave
+from ratite.codegen.forms import Form
 from ratite.codegen.host_x86_64 import MXCSR
-from ratite.codegen.lower import RESERVATION_BITS, RESERVATIONS
-from ratite.codegen.reference import Evaluator, GuestTrap, Leave, Move, evaluator, move_of
-from ratite.codegen.runtime import JUMP_PAGES, state_size, tlb_base
-from ratite.codegen.stencil import JUMP_BASE, JUMP_ENTRIES, JUMP_SIZE, TLB_ENTRIES, TLB_SIZE, Form, block_of
+from ratite.codegen.tables import (
+    JUMP_BASE,
+    JUMP_ENTRIES,
+    JUMP_PAGES,
+    JUMP_SIZE,
+    RESERVATION_BITS,
+    RESERVATIONS,
+    TLB_ENTRIES,
+    TLB_SIZE,
+    state_size,
+    tlb_base,
+)
 from ratite.cpu.codepage import PAGE
 from ratite.cpu.compiling import Awaited, Order
 from ratite.cpu.engine import MOMENT, Engine
 from ratite.cpu.hostmem import HostBuffer
 from ratite.errors import HostError, MemoryAccessError
 from ratite.isa.arch import Exit
-from ratite.isa.dsl import Insn, RegFile
-from ratite.isa.dsl.state import ISA_BASE, Slot
+from ratite.isa.dsl.state import ISA_BASE, RegFile, Slot
+
+if TYPE_CHECKING:
+    from ratite.codegen.reference import Evaluator, Move
+    from ratite.isa.dsl import Insn
 
 #: Seconds between two looks whether there is an interrupt, while something is being compiled.
 _GLANCE = 0.0005
@@ -32,7 +44,6 @@ _GLANCE = 0.0005
 BASE = 4096
 
 
-@dataclass
 class Event:
     """Why `run` came back.
 
@@ -41,11 +52,10 @@ class Event:
     for an interrupt), "firmware" (a call to firmware that Ratite provides).
     """
 
-    kind: str
-    cause: int = 0
-    value: int = 0
-    signo: int = 0
-    code: int = 0
+    __slots__ = ("cause", "code", "kind", "signo", "value")
+
+    def __init__(self, kind: str, cause: int = 0, value: int = 0, signo: int = 0, code: int = 0) -> None:
+        self.kind, self.cause, self.value, self.signo, self.code = kind, cause, value, signo, code
 
 
 class _File:
@@ -564,6 +574,9 @@ class Vcpu:
 
     def _learn_access(self) -> tuple[Move | None, int]:
         """Take the instruction at next_pc apart, and remember that for the next time that its machine code leaves."""
+        from ratite.codegen.reference import move_of
+        from ratite.codegen.stencil import block_of
+
         arch = self.engine.arch
         word, length = self.fetch(self.state.pc)
         insn = arch.decoder.decode(word, length) or arch.illegal
@@ -601,6 +614,9 @@ class Vcpu:
         form, operands = self._form(insn, word)
         evaluate = self._evaluators.get(form)
         if evaluate is None:
+            from ratite.codegen.reference import evaluator
+            from ratite.codegen.stencil import block_of
+
             evaluate = self._evaluators[form] = evaluator(block_of(insn, arch, form), insn, arch.layout)
         if not insn.text.privileged:
             self._decoded[word, length] = evaluate, operands

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, NamedTuple
 
 from ratite.errors import unknown
 from ratite.isa import ARCHITECTURES
 from ratite.isa.arch import Arch
+from ratite.record import Record
 
 #: Folders below ratite.isa by name.
 FOLDERS = {name: architecture.folder for name, architecture in ARCHITECTURES.items()}
@@ -23,8 +23,7 @@ class CpuModel(NamedTuple):
     summary: str
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(Record, frozen=True):
     """What programs ask of an instruction set.
 
     parse_cpu: the configuration that an argument of `-cpu` describes, "" for the usual one; raises UsageError.

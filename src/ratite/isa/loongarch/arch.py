@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from ratite.isa.arch import Arch
-from ratite.isa.dsl import Insn, Layout, Native
+from ratite.isa.dsl.state import Layout
 from ratite.isa.loongarch.config import LoongArchConfig
-from ratite.isa.loongarch.exceptions import Cause, illegal
-from ratite.isa.loongarch.formats import Word
+from ratite.isa.loongarch.exceptions import Cause
 from ratite.isa.loongarch.modes import CONTEXTS
 from ratite.isa.loongarch.state import F_NAMES, FCC_NAMES, R_NAMES, V_NAMES, X_NAMES, LoongArchState
-from ratite.isa.loongarch.table import LOONGARCH
-from ratite.isa.loongarch.tlb import TABLE_SIZE
+
+if TYPE_CHECKING:
+    from ratite.isa.dsl import Decoder, Insn, Native
 
 #: The files that fill the instruction table.
 _INSTRUCTIONS = (
@@ -34,14 +35,22 @@ MODULES = tuple(f"ratite.isa.loongarch.{name}" for name in (*_SHARED, *_INSTRUCT
 #: Units of 16 bits in an instruction by its first unit: always two.
 _LONG = bytes((2,)) * 0x10000
 
-#: What an instruction word is that means nothing.
-ILLEGAL = Insn("illegal", 0, 0, 4, Word, ".word {word}", illegal, "", 0)
-
 
 def load() -> None:
     """Fill the instruction table."""
     for name in _INSTRUCTIONS:
         import_module(f"ratite.isa.loongarch.{name}")
+
+
+def _instructions(config: LoongArchConfig) -> tuple[Decoder, Insn]:
+    """The decoder of a configuration, and what an instruction word is that means nothing."""
+    from ratite.isa.dsl import Insn
+    from ratite.isa.loongarch.exceptions import illegal
+    from ratite.isa.loongarch.formats import Word
+    from ratite.isa.loongarch.table import LOONGARCH
+
+    load()
+    return LOONGARCH.decoder(config.decoded, 64), Insn("illegal", 0, 0, 4, Word, ".word {word}", illegal, "", 0)
 
 
 def register_name(file: str, number: int) -> str:
@@ -63,6 +72,15 @@ def _helpers(config: LoongArchConfig) -> dict[str, Native]:
     return {helper.name: helper for helper in helpers}
 
 
+def _tables(config: LoongArchConfig) -> dict[str, int]:
+    """Memory of a core beside its state."""
+    if config.user:
+        return {}
+    from ratite.isa.loongarch.tlb import TABLE_SIZE
+
+    return {"tlb_table": TABLE_SIZE}
+
+
 def _access_faults(config: LoongArchConfig) -> tuple[int, int, int]:
     """Exceptions of loads, stores and fetches that nothing answers. A program sees the operating system's page fault."""
     if config.user:
@@ -73,24 +91,22 @@ def _access_faults(config: LoongArchConfig) -> tuple[int, int, int]:
 @cache
 def make_arch(config: LoongArchConfig) -> Arch:
     """The instruction set of a core with these properties."""
-    load()
     return Arch(
         name="loongarch64",
         word=64,
         config=config,
         layout=Layout.of(LoongArchState, 64),
         frame=("r", 22, 1),
-        decoder=LOONGARCH.decoder(config.decoded, 64),
         user=config.user,
         contexts=1 if config.user else CONTEXTS,
         mmu_modes=1 if config.user else CONTEXTS,
         long=_LONG,
-        illegal=ILLEGAL,
+        instructions=partial(_instructions, config),
         fetch_fault=_access_faults(config)[2],
         access_faults=_access_faults(config),
         syscall_cause=Cause.SYSTEM_CALL,
         helpers=_helpers(config),
-        tables={} if config.user else {"tlb_table": TABLE_SIZE},
+        tables=_tables(config),
         register_name=register_name,
         modules=MODULES,
     )
