@@ -11,7 +11,13 @@ count, dataclasses are the better choice: making one of their objects is faster.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NoReturn, Self, dataclass_transform
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, ClassVar, NoReturn, Self, dataclass_transform
+else:
+
+    def dataclass_transform():
+        return lambda cls: cls
 
 
 @dataclass_transform()

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ratite.codegen.forms import MEMORY, Form, Key, imm_class
+from ratite.codegen.forms import Form, Key, imm_class
+from ratite.codegen.kinds import MEMORY
 from ratite.codegen.stencil import Job, analyse, block_of
 from tests.isa.riscv import harts
 

@@ -9,8 +9,8 @@ it is. What neither table knows is left to Python (`ratite.cpu.memo`), which add
 from __future__ import annotations
 
 from ratite.codegen.compiled import compiled, copy, load8, load16, load32, load64, load_signed32, store8, store32, store64
-from ratite.codegen.forms import MEMORY, ZERO
 from ratite.codegen.joining import NOT_AN_ENTRY, NOT_AN_INSTRUCTION
+from ratite.codegen.kinds import MEMORY, ZERO
 
 _PAGE = 4096
 

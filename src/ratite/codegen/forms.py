@@ -9,18 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from ratite.codegen import host_x86_64 as host
+from ratite.codegen.kinds import MEMORY, ZERO
 
 if TYPE_CHECKING:
     from ratite.codegen.inspect_x86_64 import RegisterField
-
-ZERO, MEMORY = -1, -2  #: register classes beside the numbers of pinned registers
-
-# What is filled in when code is placed.
-TAKEN, STUB, MISS_LOAD, MISS_STORE, ADDRESS64, ADDRESS32, FIXED, CONSTANT = range(8)
-
-#: The native helpers behind the two kinds of misses.
-MISS_HANDLERS = {MISS_LOAD: "miss_load", MISS_STORE: "miss_store"}
-
 
 class Form(NamedTuple):
     """What determines an instruction's text: its name, static operands, and privilege mode (-1 where that does not matter)."""

@@ -21,7 +21,7 @@ from collections.abc import Iterable
 
 from ratite.codegen import host_x86_64 as host
 from ratite.codegen.compiled import compiled, copy, fill, load16, load32, load64, store32, store64
-from ratite.codegen.forms import MISS_LOAD, STUB, TAKEN
+from ratite.codegen.kinds import MISS_LOAD, STUB, TAKEN
 
 TO, AWAY, MISS = TAKEN, STUB, MISS_LOAD
 _RELOCATION, RELATIVE = 16, 32

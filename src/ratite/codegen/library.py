@@ -14,15 +14,17 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
 
 from ratite.codegen import host_x86_64 as host
-from ratite.codegen.forms import Form, Key, canonical
 from ratite.digest import blake2b
 from ratite.errors import HostError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ratite.codegen.forms import Hole
+    from typing import Any
+
+    from ratite.codegen.codemem import Image
+    from ratite.codegen.forms import Form, Hole, Key
     from ratite.codegen.inspect_x86_64 import RegisterField
     from ratite.codegen.stencil import Job
     from ratite.isa.arch import Arch
@@ -237,22 +239,24 @@ class Library:
         """How much is not on disk yet."""
         return self._changed
 
-    def get_runtime(self) -> bytes:
-        """The object code of the native helpers, compiled when it is not there."""
+    def get_runtime(self) -> Image:
+        """The native helpers, compiled when they are not there."""
         path = self.beside(".runtime")
         found = _read_whole(path) if self.persistent else None
         if found is not None:
-            return found[0]
+            image: Image = marshal.loads(found[0])
+            return image
+        from ratite.codegen.elfobj import Object
         from ratite.codegen.runtime import compile_runtime
 
         begin = time.monotonic_ns()
-        code = compile_runtime(self.arch)
+        image = Object(compile_runtime(self.arch)).image()
         self.compile_ns += time.monotonic_ns() - begin
         if self.persistent:
             with suppress(OSError):  # a folder that can not be written to only costs the next start its time
                 os.makedirs(os.path.dirname(path), exist_ok=True)
-                _write(path, code)
-        return code
+                _write(path, marshal.dumps(image))
+        return image
 
     def add_form(self, form: Any, info: Any) -> None:
         """Keep what the translator knows of a form."""
@@ -271,6 +275,8 @@ class Library:
         return known
 
     def _rename(self, form: Form, regs: tuple[int, ...], imms: tuple[str, ...]) -> Any:
+        from ratite.codegen.forms import canonical
+
         same = canonical(regs)
         stencil = self.stencils.get((form, same[0], imms)) if same is not None else None
         if same is None or stencil is None:
@@ -285,6 +291,8 @@ class Library:
     def general(self, key: Key) -> tuple[bytes, tuple[Hole, ...], tuple[RegisterField, ...], int] | None:
         """Code for the classes of operands of a key, whichever the pinned registers are: the code and holes for the canonical ones, where it names
         them, and a mask of those with which they can not be exchanged. None where there is no such code."""
+        from ratite.codegen.forms import canonical
+
         same = canonical(key.regs)
         stencil = self.stencils.get((key.form, same[0], key.imms)) if same is not None else None
         if same is None or stencil is None:
@@ -296,6 +304,8 @@ class Library:
 
     def missing(self, form: Form, regs: tuple[int, ...], imms: tuple[str, ...]) -> Key:
         """What to compile for a form that `find` does not find: the one to be renamed, unless that does not serve."""
+        from ratite.codegen.forms import Key, canonical
+
         same = canonical(regs)
         if same is None or (form, same[0], imms) in self.stencils:
             return Key(form, regs, imms)

@@ -17,25 +17,8 @@ from ratite.codegen import host_x86_64 as host
 from ratite.codegen import inspect_x86_64 as inspect
 from ratite.codegen.elfobj import Object, Reloc
 from ratite.codegen.floats import hostable
-from ratite.codegen.forms import (
-    ADDRESS32,
-    ADDRESS64,
-    CONSTANT,
-    FIXED,
-    MEMORY,
-    MISS_LOAD,
-    MISS_STORE,
-    STUB,
-    TAKEN,
-    ZERO,
-    Form,
-    FormInfo,
-    Hole,
-    Key,
-    Late,
-    Stencil,
-    canonical,
-)  # fmt: skip
+from ratite.codegen.forms import Form, FormInfo, Hole, Key, Late, Stencil, canonical
+from ratite.codegen.kinds import ADDRESS32, ADDRESS64, CONSTANT, FIXED, MEMORY, MISS_LOAD, MISS_STORE, STUB, TAKEN, ZERO
 from ratite.codegen.lanes import memory_type
 from ratite.codegen.lower import METADATA, Lowering
 from ratite.codegen.tables import JUMP_ENTRIES, PAGE_BITS, TLB_ENTRIES

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ratite.isa.arch import Arch
 
@@ -21,6 +20,9 @@ JUMP_PAGES = 7680
 
 #: Size of the table of translated entries.
 ENTRY_BITS = 18
+
+#: How constant data of stencils is cut out and placed.
+CONSTANT_ALIGNMENT, CONSTANT_SIZE = 32, 96
 
 #: Numbers of atomic operations that are kept, and how many low bits of an address share one.
 RESERVATIONS, RESERVATION_BITS = 1 << 16, 4

@@ -11,14 +11,12 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Protocol
 
 from ratite import log
 from ratite.codegen.codemem import CodeMemory
-from ratite.codegen.elfobj import CONSTANT_ALIGNMENT, CONSTANT_SIZE, Object
 from ratite.codegen.host_x86_64 import READ_CHECKED
 from ratite.codegen.library import Library
-from ratite.codegen.tables import ENTRY_BITS, RESERVATIONS
+from ratite.codegen.tables import CONSTANT_ALIGNMENT, CONSTANT_SIZE, ENTRY_BITS, RESERVATIONS
 from ratite.cpu.codepage import PAGE, CodePage, PageKey
 from ratite.cpu.compiling import Awaited, Compiler, Order
 from ratite.cpu.exclusive import Exclusive
@@ -32,7 +30,10 @@ from ratite.errors import DefinitionError, HostError, MemoryAccessError
 from ratite.isa.arch import Arch
 from ratite.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any, Protocol
+
     from ratite.codegen.reference import Move
     from ratite.cpu.faults import Faults
     from ratite.cpu.perfmap import PerfMap
@@ -41,6 +42,19 @@ if TYPE_CHECKING:
     from ratite.cpu.vcpu import Vcpu
     from ratite.memory.ram import RamBlock
     from ratite.memory.space import AddressSpace
+
+    class UserMemory(Protocol):
+        """Guest memory of a user-mode process (`ratite.user.space`)."""
+
+        base: int
+
+        def fetch(self, addr: int, n: int) -> bytes:
+            """Bytes of executable memory; raises when there is none."""
+
+        def read(self, addr: int, n: int) -> bytes: ...
+
+        def write(self, addr: int, data: bytes) -> None: ...
+
 
 _ENTRY = struct.Struct("<QQQQ")
 _ROW = struct.Struct("<QQqQQ")
@@ -64,19 +78,6 @@ _SYMBOLS = 4096
 _CONSTANTS = CONSTANT_SIZE * _SYMBOLS
 
 CODE_SIZE = 128 << 20
-
-
-class UserMemory(Protocol):
-    """Guest memory of a user-mode process (`ratite.user.space`)."""
-
-    base: int
-
-    def fetch(self, addr: int, n: int) -> bytes:
-        """Bytes of executable memory; raises when there is none."""
-
-    def read(self, addr: int, n: int) -> bytes: ...
-
-    def write(self, addr: int, data: bytes) -> None: ...
 
 
 def _slot(pc: int, tag: int) -> int:
@@ -176,7 +177,7 @@ class Engine:
         for name, function in (("memset", ctypes.memset), ("memcpy", ctypes.memmove)):
             own[name] = _thunk(ctypes.cast(function, ctypes.c_void_p).value or 0)
         symbols = {name: self.memory.put(code) for name, code in own.items()}
-        symbols |= self.memory.load(Object(self.library.get_runtime()), symbols)
+        symbols |= self.memory.load(self.library.get_runtime(), symbols)
         return symbols
 
     def _number(self, name: str | bytes, address: int) -> int:

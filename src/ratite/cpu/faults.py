@@ -6,12 +6,12 @@ The handler is native code (`ratite.codegen.runtime`); here it is installed with
 from __future__ import annotations
 
 import ctypes
-import signal
 import struct
-from typing import TYPE_CHECKING
 
+from ratite.codegen import host_x86_64 as host
 from ratite.cpu.hostmem import HostBuffer
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ratite.cpu.engine import Engine
 
@@ -55,7 +55,7 @@ class Faults:
         before = _SigAction()
         new = _SigAction(engine.symbols["on_fault"])
         new.flags = _SA_SIGINFO | _SA_NODEFER
-        for number in (signal.SIGSEGV, signal.SIGBUS):
+        for number in (host.SIGSEGV, host.SIGBUS):
             libc.sigaction(int(number), ctypes.byref(new), ctypes.byref(before))
         functions = [ctypes.cast(f, ctypes.c_void_p).value or 0 for f in (libc.signal, getattr(libc, "raise"))]
         start = engine.memory.base

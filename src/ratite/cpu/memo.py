@@ -23,31 +23,15 @@ from typing import TYPE_CHECKING, Any
 
 from ratite.codegen import host_x86_64 as host
 from ratite.codegen.choosing import BRANCHES, ENDS, FLOW_AT, FORKS, GOES_ON, RETURNS, UNITS_AT
-from ratite.codegen.forms import (
-    ADDRESS32,
-    ADDRESS64,
-    CONSTANT,
-    FIXED,
-    MEMORY,
-    MISS_HANDLERS,
-    MISS_LOAD,
-    MISS_STORE,
-    STUB,
-    TAKEN,
-    ZERO,
-    Form,
-    FormInfo,
-    Key,
-    imm_class,
-    of_either_sign,
-)
+from ratite.codegen.forms import Form, FormInfo, Key, imm_class, of_either_sign
 from ratite.codegen.joining import AWAY, CODE_AT, MISS, TO, late_value_at, record, relocation
+from ratite.codegen.kinds import ADDRESS32, ADDRESS64, CONSTANT, FIXED, MEMORY, MISS_HANDLERS, MISS_LOAD, MISS_STORE, STUB, TAKEN, ZERO
 from ratite.codegen.placing import RELOCATE_ABSOLUTE, RELOCATE_PAGE32, RELOCATE_PAGE64, RELOCATE_SYMBOL
 from ratite.codegen.tables import JUMP_BASE, JUMP_SIZE
+from ratite.cpu.compiling import Missing
 from ratite.cpu.words import KnownWords
 
 if TYPE_CHECKING:
-    from ratite.codegen.stencil import Job
     from ratite.cpu.engine import Engine
     from ratite.cpu.joiner import Records
     from ratite.ir import Block
@@ -142,13 +126,6 @@ def _fill(data: bytearray, offset: int, size: int, value: int) -> None:
         half = 1 << (8 * size - 1)
         value = (value + half) % (2 * half) - half
     _PACK[size](data, offset, value)
-
-
-class Missing(Exception):
-    """A form that has not been compiled."""
-
-    def __init__(self, job: Job) -> None:
-        self.job = job
 
 
 class Memo:

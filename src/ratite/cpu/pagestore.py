@@ -23,7 +23,6 @@ import mmap
 import os
 import struct
 from array import array
-from typing import TYPE_CHECKING
 
 from ratite.codegen.library import prune
 from ratite.codegen.placing import RELOCATE_ABSOLUTE, RELOCATE_MISS, RELOCATE_SYMBOL
@@ -31,6 +30,7 @@ from ratite.cpu.codepage import CodePage, Unit
 from ratite.cpu.placing import goto_image
 from ratite.digest import blake2b
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ratite.cpu.engine import Engine
 

@@ -25,11 +25,12 @@ from ratite.bits import mask
 from ratite.codegen import host_x86_64 as host
 from ratite.codegen.choosing import ENDS, RETURNS
 from ratite.codegen.elfobj import Object
-from ratite.codegen.forms import TAKEN
+from ratite.codegen.kinds import TAKEN
 from ratite.codegen.regions import Piece, Region, Surroundings, compile_region, is_opaque
 from ratite.codegen.stencil import block_of
 from ratite.cpu.codepage import PAGE, CodePage, PageKey, RegionUnit
-from ratite.cpu.memo import Entry, Missing
+from ratite.cpu.compiling import Missing
+from ratite.cpu.memo import Entry
 from ratite.cpu.threads import quiet_thread
 
 if TYPE_CHECKING:
@@ -408,7 +409,7 @@ class Regions:
                     continue  # one has changed meanwhile
                 try:
                     compiled = Object(ready.code)
-                    address = engine.memory.load(compiled, {})["region"]
+                    address = engine.memory.load(compiled.image(), {})["region"]
                     if engine.faults is not None:
                         engine.faults.add_region(address, compiled.functions["region"].size, compiled.section(host.LANDINGS))
                     stubs = engine.memory.put(bytes(host.ENTRY_SIZE * len(ready.chosen.entries)))

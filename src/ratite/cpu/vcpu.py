@@ -6,12 +6,10 @@ import ctypes
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any
 
 from ratite import log
 from ratite.bits import mask
 from ratite.codegen.endings import GuestTrap, Leave
-from ratite.codegen.forms import Form
 from ratite.codegen.host_x86_64 import MXCSR
 from ratite.codegen.tables import (
     JUMP_BASE,
@@ -33,7 +31,11 @@ from ratite.errors import HostError, MemoryAccessError
 from ratite.isa.arch import Exit
 from ratite.isa.dsl.state import ISA_BASE, RegFile, Slot
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
+    from ratite.codegen.forms import Form
     from ratite.codegen.reference import Evaluator, Move
     from ratite.isa.dsl import Insn
 

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from typing import Any, NamedTuple
 
 from ratite.errors import unknown
 from ratite.isa import ARCHITECTURES
 from ratite.isa.arch import Arch
 from ratite.record import Record
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 #: Folders below ratite.isa by name.
 FOLDERS = {name: architecture.folder for name, architecture in ARCHITECTURES.items()}
 
 
-class CpuModel(NamedTuple):
+class CpuModel(Record, frozen=True):
     """A CPU model: its name for `-cpu`, its ISA string, and what it is."""
 
     name: str

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from ratite.isa.dsl.formats import Format, fixed, imm, reg, static
     from ratite.isa.dsl.insn import Decoder, Insn, Table, around, format_of
     from ratite.isa.dsl.record import Native, Session, native

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from functools import cache, partial
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ratite.isa.arch import Arch
 from ratite.isa.dsl.state import Layout
+from ratite.isa.loongarch.causes import Cause
 from ratite.isa.loongarch.config import LoongArchConfig
-from ratite.isa.loongarch.exceptions import Cause
-from ratite.isa.loongarch.modes import CONTEXTS
 from ratite.isa.loongarch.state import F_NAMES, FCC_NAMES, R_NAMES, V_NAMES, X_NAMES, LoongArchState
 
 if TYPE_CHECKING:
-    from ratite.isa.dsl import Decoder, Insn, Native
+    from ratite.isa.dsl import Decoder, Insn
 
 #: The files that fill the instruction table.
 _INSTRUCTIONS = (
@@ -25,7 +24,7 @@ _INSTRUCTIONS = (
 )  # fmt: skip
 #: The files that instruction texts draw on.
 _SHARED = (
-    "formats", "floats", "fcsr", "vectors", "exceptions", "state", "config", "cpucfg",
+    "formats", "floats", "fcsr", "vectors", "causes", "exceptions", "state", "config", "cpucfg",
     "clock", "counters", "csr", "modes", "mmu", "pages", "tlb", "traps", "units", "walk",
 )  # fmt: skip
 
@@ -58,10 +57,8 @@ def register_name(file: str, number: int) -> str:
     return {"r": R_NAMES, "f": F_NAMES, "fcc": FCC_NAMES, "v": V_NAMES, "x": X_NAMES}[file][number]
 
 
-def _helpers(config: LoongArchConfig) -> dict[str, Native]:
-    """The native helpers: what the engine needs of a system, and what instruction texts call."""
-    if config.user:
-        return {}
+def _of_system() -> dict[str, Any]:
+    """What only systems have: native helpers that the engine needs, and instruction texts call; modes; the TLB."""
     from ratite.isa.loongarch import counters, mmu, modes, tlb, traps, walk
 
     helpers = (
@@ -69,16 +66,12 @@ def _helpers(config: LoongArchConfig) -> dict[str, Native]:
         tlb.tlb_find, tlb.tlb_put, tlb.tlb_write, tlb.tlb_fill, tlb.tlb_search, tlb.tlb_read, tlb.tlb_invalidate, tlb.tlb_clear,
         tlb.forget, tlb.tlb_choose, walk.directory, walk.page_entry, walk.hardware_walk, counters.pm_settle,
     )  # fmt: skip
-    return {helper.name: helper for helper in helpers}
-
-
-def _tables(config: LoongArchConfig) -> dict[str, int]:
-    """Memory of a core beside its state."""
-    if config.user:
-        return {}
-    from ratite.isa.loongarch.tlb import TABLE_SIZE
-
-    return {"tlb_table": TABLE_SIZE}
+    return {
+        "helpers": {helper.name: helper for helper in helpers},
+        "contexts": modes.CONTEXTS,
+        "mmu_modes": modes.CONTEXTS,
+        "tables": {"tlb_table": tlb.TABLE_SIZE},
+    }
 
 
 def _access_faults(config: LoongArchConfig) -> tuple[int, int, int]:
@@ -98,15 +91,12 @@ def make_arch(config: LoongArchConfig) -> Arch:
         layout=Layout.of(LoongArchState, 64),
         frame=("r", 22, 1),
         user=config.user,
-        contexts=1 if config.user else CONTEXTS,
-        mmu_modes=1 if config.user else CONTEXTS,
         long=_LONG,
         instructions=partial(_instructions, config),
         fetch_fault=_access_faults(config)[2],
         access_faults=_access_faults(config),
         syscall_cause=Cause.SYSTEM_CALL,
-        helpers=_helpers(config),
-        tables=_tables(config),
         register_name=register_name,
         modules=MODULES,
+        **({} if config.user else _of_system()),
     )

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from functools import cache, partial
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
 from ratite.isa.arch import Arch
 from ratite.isa.dsl.state import Layout
 from ratite.isa.riscv.config import RiscvConfig
 from ratite.isa.riscv.state import F_NAMES, X_NAMES, RiscvState
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from ratite.isa.dsl import Decoder, Insn
 
 #: The files that fill the instruction table.

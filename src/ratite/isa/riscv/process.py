@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ratite.bits import mask
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 #: Its privilege mode, and mstatus.FS: registers hold their first values.
 _USER, _FS_INITIAL = 0, 1
