@@ -2,7 +2,7 @@
 
 It is LLVM text with the offsets of the configured state, compiled together with the ISA's helpers into one object, which is kept on disk.
 
-    enter        from Python: load the pinned registers, dispatch next_pc; returns when something leaves
+    enter        load the pinned registers, dispatch next_pc; returns when something leaves. Python calls `run` (`ratite.codegen.alarms`)
     leave        store the pinned registers and return to Python
     dispatch     look at interrupts, then go on at next_pc: jump cache, else table of translated entries, else leave to translate
     raise        deliver trap_cause/trap_value at next_pc
@@ -18,6 +18,7 @@ code), writable}; the table ends with a row of last < first.
 from __future__ import annotations
 
 from ratite.codegen import host_x86_64 as host
+from ratite.codegen.alarms import alarms_text
 from ratite.codegen.choosing import choosing_text
 from ratite.codegen.joining import joining_text
 from ratite.codegen.lower import METADATA, HelperLowering
@@ -124,7 +125,7 @@ define hidden preserve_nonecc void @leave({signature(w, True)}) nounwind {{
 
 def _dispatch(arch: Arch) -> str:
     t, w = _Template(arch), arch.word
-    poll = "" if arch.user else f" %unused = call i{w} @poll(ptr %env)\n"
+    poll = " br label %look\n" if arch.user else _poll(arch)
     wide = " %pc = add i64 %pcw, 0\n" if w == 64 else " %pc = zext i32 %pcw to i64\n"
     return f"""
 define preserve_nonecc void @dispatch({signature(w, True)}) nounwind {{
@@ -144,8 +145,7 @@ irq:
  musttail call preserve_nonecc void @leave({_arguments(w)})
  ret void
 native:
-{poll} br label %look
-look:
+{poll}look:
 {_ptr("pcp", t.at("next_pc"))}{_ptr("tlp", t.at("tlb"))}{_ptr("jcp", t.at("jump_cache"))} %pcw = load i{w}, ptr %pcp
  %tlb2 = load ptr, ptr %tlp
  %jc = load ptr, ptr %jcp
@@ -177,6 +177,19 @@ translate:
  musttail call preserve_nonecc void @leave({_arguments(w)})
  ret void
 }}
+"""
+
+
+def _poll(arch: Arch) -> str:
+    """Have the ISA look for interrupts. It gives 1 when an alarm has to be set that is Python's."""
+    t, w = _Template(arch), arch.word
+    return f""" %alarm = call i{w} @poll(ptr %env)
+ %quiet = icmp eq i{w} %alarm, 0
+ br i1 %quiet, label %look, label %python, !prof !9
+python:
+{_ptr("rsa", t.at("reason"))} store i64 {Exit.ALARM}, ptr %rsa
+ musttail call preserve_nonecc void @leave({_arguments(w)})
+ ret void
 """
 
 
@@ -794,7 +807,7 @@ over:
 
 
 #: Functions that helpers may call, defined here.
-_OWN = ("ram_host", "tlb_insert", "tlb_large", "tlb_flush", "tlb_flush_page", "mode_changed", "time_ns", "instructions")
+_OWN = ("ram_host", "tlb_insert", "tlb_large", "tlb_flush", "tlb_flush_page", "mode_changed", "time_ns", "instructions", "set_alarm")
 
 
 def runtime_text(arch: Arch) -> str:
@@ -803,7 +816,7 @@ def runtime_text(arch: Arch) -> str:
     parts += [_entering(arch), _dispatch(arch), _find_entry(arch), _fetch_is(arch), _raising(arch), _flushing(arch)]
     parts += [_memory(arch), _faults(arch), placing_text(), joining_text(), choosing_text(), sampling_text(arch)]
     if not arch.user:
-        parts += [_miss(arch, False), _miss(arch, True)]
+        parts += [_miss(arch, False), _miss(arch, True), alarms_text(arch)]
     declarations: set[str] = set()
     for name, helper in arch.helpers.items():
         low = HelperLowering(helper.record(arch.layout, arch.config), arch.layout, helper.params, helper.result(arch.word))

@@ -16,6 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ratite.codegen.library import Library
     from ratite.codegen.stencil import Job
+    from ratite.cpu.vcpu import Vcpu
 
 
 class Missing(Exception):
@@ -26,11 +27,12 @@ class Missing(Exception):
 
 
 class Order:
-    """Forms to be compiled together. done: they are there, or `failure` says why not."""
+    """Forms to be compiled together. done: they are there, or `failure` says why not. waiting: who is told then, perhaps in vain."""
 
     def __init__(self, jobs: list[Job]) -> None:
         self.jobs = jobs
         self.done = threading.Event()
+        self.waiting: dict[Vcpu, None] = {}
         self.failure: BaseException | None = None
 
 
@@ -84,6 +86,8 @@ class Compiler:
         for job in order.jobs:
             del self._open[job.key]
         order.done.set()
+        for vcpu in list(order.waiting):
+            vcpu.has_been_compiled()
 
     def close(self) -> None:
         """End the thread. What has not been compiled then is not."""

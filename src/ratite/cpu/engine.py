@@ -14,7 +14,7 @@ from operator import itemgetter
 
 from ratite import log
 from ratite.codegen.codemem import CodeMemory
-from ratite.codegen.host_x86_64 import READ_CHECKED
+from ratite.codegen.host_x86_64 import READ_CHECKED, SYSTEM_CALL
 from ratite.codegen.library import Library
 from ratite.codegen.tables import CONSTANT_ALIGNMENT, CONSTANT_SIZE, ENTRY_BITS, RESERVATIONS
 from ratite.cpu.codepage import PAGE, CodePage, PageKey
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from typing import Any, Protocol
 
     from ratite.codegen.reference import Move
+    from ratite.cpu.alarms import Alarms
     from ratite.cpu.faults import Faults
     from ratite.cpu.perfmap import PerfMap
     from ratite.cpu.regions import Regions
@@ -147,6 +148,7 @@ class Engine:
         self.store = PageStore(self, persistent=tuning.cache and not tuning.counting)
         self.regions: Regions | None = None
         self.faults: Faults | None = None
+        self.alarms: Alarms | None = None
         self.pages: dict[PageKey, CodePage] = {}
         self.by_host: dict[int, dict[PageKey, None]] = {}  # in the order in which they have come
         self._flags: dict[int, HostBuffer] = {}
@@ -173,7 +175,7 @@ class Engine:
                 self.regions.start()
 
     def _load_runtime(self) -> dict[str, int]:
-        own = {"code_range": bytes(72), "sampling": bytes(8), "read_checked": READ_CHECKED}
+        own = {"code_range": bytes(72), "sampling": bytes(8), "read_checked": READ_CHECKED, "system_call": SYSTEM_CALL}
         for name, function in (("memset", ctypes.memset), ("memcpy", ctypes.memmove)):
             own[name] = _thunk(ctypes.cast(function, ctypes.c_void_p).value or 0)
         symbols = {name: self.memory.put(code) for name, code in own.items()}
@@ -214,6 +216,19 @@ class Engine:
         if self.closed:
             raise HostError("this engine has been closed")
         return ctypes.CFUNCTYPE(result, *params)(self.symbols[name])
+
+    def short_function(self, name: str) -> Callable[[int], int]:
+        """A native function of a vCPU that takes no longer than giving the interpreter's lock away; that is kept meanwhile."""
+        return ctypes.PYFUNCTYPE(ctypes.c_uint64, ctypes.c_void_p)(self.symbols[name])
+
+    def start_alarms(self) -> None:
+        """From now on native code rings the guests' timers, which follow the host's clock, and sleeps while a guest waits. Every vCPU has a thread
+        of its own, and none is running."""
+        from ratite.cpu.alarms import Alarms
+
+        self.alarms = Alarms(self)
+        for vcpu in self.vcpus:
+            self.alarms.watch(vcpu)
 
     def helper_ranges(self) -> list[tuple[int, int, str]]:
         """Where the native helpers are: address, size, name."""
@@ -313,10 +328,9 @@ class Engine:
             self._awaited[place] = awaited.orders
             raise
 
-    def give_way(self) -> None:
-        """In the middle of translating, where what has been found out so far is kept. Raises Awaited when timers wait for the lock."""
-        if self.urgent():
-            raise Awaited([])
+    def interrupted(self) -> bool:
+        """Whether the processor for which pages are translated should look at interrupts."""
+        return self.user is None and not self.counting and self.current is not None and bool(self.current.state.attention)
 
     def let_others(self) -> None:
         """Give the lock away for a moment, in the middle of a long piece of work: a timer may be due."""
@@ -534,6 +548,8 @@ class Engine:
         if self.closed:
             return
         self.closed = True
+        if self.alarms is not None:
+            self.alarms.close()
         self.save()
         self.symbols.clear()
         for vcpu in self.vcpus:

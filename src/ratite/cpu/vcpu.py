@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from ratite.codegen.reference import Evaluator, Move
     from ratite.isa.dsl import Insn
 
-#: Seconds between two looks whether there is an interrupt, while something is being compiled.
-_GLANCE = 0.0005
+#: For how many moments those who should not wait for the lock are waited for: on a busy host, a thread that has been woken does not run at once.
+_MOST_MOMENTS = 20
 
 #: Distance of the state pointer from the start of its memory.
 BASE = 4096
@@ -191,20 +191,27 @@ class Vcpu:
         self.state = StateView(self)
         self._tlb = tlb_base(arch)
         self._mask = mask(arch.word)
-        self._enter = engine.function("enter", None, ctypes.c_void_p)
+        self._enter = engine.function("enter" if arch.user else "run", None, ctypes.c_void_p)
         self._flush = engine.function("tlb_flush", None, ctypes.c_void_p)
         self._mode_changed = engine.function("mode_changed", None, ctypes.c_void_p)
+        self._asleep = self._word("asleep")
+        if not arch.user:
+            self._doze = engine.function("doze", ctypes.c_uint64, ctypes.c_void_p)
+            self._rouse, self._hold, self._release = (engine.short_function(name) for name in ("rouse", "hold", "release"))
         self._natives: dict[str, Callable[..., int]] = {}
         self._evaluators: dict[Any, Evaluator] = {}
         self._decoded: dict[tuple[int, int], tuple[Evaluator, list[int]]] = {}
         self._reason, self._next_pc, self._trap_cause = self._word("reason"), self._word("next_pc"), self._word("trap_cause")
         self._access_record, self._device_address = self._word("access_record"), self._word("device_address")
         self._sent_fault, self._in_region = self._word("sent_fault"), self._word("in_region")
+        self._orders: list[Order] = []
         self.tables = {name: HostBuffer(size) for name, size in arch.tables.items()}
         self.owner: Any = None
         """The processor whose vCPU this is: what texts that call Python find outside the instruction set."""
         self.hooks: dict[int, Callable[[Vcpu], Event | None]] = {}
-        self.exits = [0] * 16
+        self.exits = [0] * (1 + max(Exit.names()))
+        self.keep_time: Callable[[int], None] = lambda when: None
+        """Called with a moment of the guest's clock, at which `ring` is to be called, where no alarm does that; for the owner to replace."""
         self.native = False  # running machine code now
         self.sampled = False  # asked where it is
         self.kicked = False  # asked to come back
@@ -249,10 +256,34 @@ class Vcpu:
         """Make `run` return soon; from any thread."""
         self.kicked = True
         self.state.host_attention = 1
+        self.rouse()
+
+    def rouse(self) -> None:
+        """End its sleep, after `attention` or `host_attention` has been set; from any thread."""
+        if self.engine.user is None:
+            self._rouse(self.env)
+
+    def hold(self) -> bool:
+        """Keep it from executing anything until `release`, if it sleeps in native code. What it does when it wakes up is to go to Python."""
+        return self.engine.user is None and bool(self._hold(self.env))
+
+    def release(self) -> None:
+        """It may execute again."""
+        self._release(self.env)
+
+    @property
+    def asleep(self) -> bool:
+        """Whether it sleeps in native code."""
+        return bool(self.words[self._asleep] & 1)
+
+    def ring(self) -> None:
+        """A moment that was asked for has come; from any thread. Whoever calls this wakes it, if it waits."""
+        self.state.alarm_rang = 1
+        self.state.attention = 1
 
     def ask(self) -> bool:
         """Have the regions told soon where this vCPU is; from any thread. Whether it runs native code and had not been asked."""
-        if not self.native or self.sampled:
+        if not self.native or self.sampled or self.asleep:
             return False
         self.sampled = True
         self.state.host_attention = 1
@@ -266,7 +297,7 @@ class Vcpu:
             start = BASE + JUMP_BASE
             self.bytes[start : start + self._tlb - JUMP_BASE] = b"\xff" * (self._tlb - JUMP_BASE)
             self.bytes[BASE + JUMP_PAGES : BASE + JUMP_PAGES + 512] = bytes(512)
-        if self.native and self.engine.regions is not None:  # asked by another thread: a region remembers pages
+        if self.native and self.engine.regions is not None and not self.asleep:  # asked by another thread: a region remembers pages
             self.kick()
 
     def redirect(self, pc: int, context: int, before: int, after: int) -> None:
@@ -322,6 +353,8 @@ class Vcpu:
 
         self._natives.clear()
         self._enter = self._flush = self._mode_changed = gone
+        if self.engine.user is None:
+            self._doze = self._rouse = self._hold = self._release = gone
 
     def invalidate(self, start: int, size: int) -> None:
         """Guest code has changed or gone (user mode)."""
@@ -352,6 +385,28 @@ class Vcpu:
             if event is not None:
                 return event
 
+    @property
+    def sleeps_natively(self) -> bool:
+        """Whether an alarm rings for it, which wakes nobody who sleeps in Python."""
+        return bool(self.state.alarm)
+
+    def calm(self) -> None:
+        """Forget that it was asked to come back, while it executes nothing; before looking at what it may have been asked for."""
+        self.kicked = self.sampled = False
+        self.state.host_attention = 0
+
+    def doze(self) -> bool:
+        """Wait until the guest has to go on, or until somebody asks the vCPU to come back; whether it has to go on."""
+        border = self.engine.exclusive
+        self.native = True
+        if border.closed:
+            border.wait(self)
+        go_on = bool(self._doze(self.env))
+        self.native = False
+        if border.closed:
+            border.left()
+        return go_on
+
     def step(self) -> Event | None:
         """Run one instruction in the reference evaluator."""
         with self.engine.lock:
@@ -359,7 +414,7 @@ class Vcpu:
 
     def _step(self) -> Event | None:
         if self.state.attention and self.engine.user is None:
-            self.call("poll")
+            self.poll()
         return self._interpret()
 
     def _handle(self, reason: int) -> Event | None:
@@ -377,6 +432,9 @@ class Vcpu:
             return self._host_fault()
         if reason == Exit.TRANSLATE:
             return self._translate()
+        if reason == Exit.ALARM:
+            self._ask_for_alarm()
+            return None
         with self.engine.lock:
             return self._look_after(reason)
 
@@ -448,9 +506,31 @@ class Vcpu:
 
     def _traced_poll(self) -> None:
         before = int(self.state.next_pc)
-        self.call("poll")
+        self.poll()
         if log.enabled("int") and self.state.next_pc != before:
             log.write("int", f"interrupt at {before:#x}, handler {self.state.next_pc:#x}")
+
+    def poll(self) -> None:
+        """Take an interrupt before the instruction at next_pc, if there is one."""
+        if self.call("poll"):
+            self._ask_for_alarm()
+
+    def wakeup(self) -> bool:
+        """Whether a processor that waits has to go on."""
+        wanted = bool(self.call("wakeup"))
+        self._ask_for_alarm()
+        return wanted
+
+    def follow_timer(self) -> None:
+        """Follow a change of the clock, or of a timer, that was not made by instructions; while it executes nothing."""
+        self.call("timer_look")
+        self._ask_for_alarm()
+        self.state.attention = 1
+
+    def _ask_for_alarm(self) -> None:
+        when, self.state.alarm_at = int(self.state.alarm_at), 0
+        if when:
+            self.keep_time(when)
 
     def call(self, name: str, *args: int) -> int:
         """Call a native helper with this vCPU's state."""
@@ -501,6 +581,9 @@ class Vcpu:
 
     def _translate(self) -> Event | None:
         pc, begin = self.state.pc, time.monotonic_ns()
+        for order in self._orders:
+            if order.failure is not None:
+                raise order.failure
         try:
             found = self.engine.entry(self, pc)
         except Awaited as awaited:
@@ -513,16 +596,26 @@ class Vcpu:
             return self._fetch_failed(pc)
 
     def _await(self, orders: list[Order]) -> None:
-        """Wait until something has been compiled, or there is something else to do: an interrupt, which native code takes first. No orders: until
-        others have had the lock."""
-        if not orders:
+        """Wait until something has been compiled, or there is something else to do: native code sleeps before it goes on, and takes interrupts.
+        No orders: until others have had the lock, or could have had it."""
+        for _ in range(0 if orders else _MOST_MOMENTS):
+            if self.state.attention:
+                return
             time.sleep(MOMENT)
-        for order in orders:
-            while not order.done.wait(_GLANCE):
-                if self.state.attention or self.state.host_attention:
-                    return
-            if order.failure is not None:
-                raise order.failure
+            if not self.engine.urgent():
+                break
+        self._orders = orders
+        if orders:
+            self.state.awaiting = 1
+            for order in orders:
+                order.waiting[self] = None
+            self.has_been_compiled()
+
+    def has_been_compiled(self) -> None:
+        """Something that it waits for, perhaps the last; from any thread."""
+        if all(order.done.is_set() for order in self._orders):
+            self.state.awaiting = 0
+            self.rouse()
 
     def _fetch_failed(self, pc: int) -> Event | None:
         """Nothing can be fetched at `pc`: RAM that the walk refuses, or a device."""

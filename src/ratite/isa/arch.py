@@ -31,6 +31,7 @@ class Exit:
     POLL = 12  #: traced: there may be an interrupt
     DEVICE = 13  #: an access to what is not RAM, at device_address; access_record tells instructions apart
     EXPIRED = 14  #: counted: the instructions from next_pc on do not fit into the budget
+    ALARM = 16  #: no native alarm: Python has to ring at alarm_at
     BOARD = 15  #: registers around the core, which are no memory: the hook for this reason does the rest of the instruction
 
     @classmethod
@@ -45,9 +46,10 @@ class Arch(Record):
     name: as in program names ("riscv64"). word: register width. config: the CPU's properties, read by instruction texts; its `key` names the
     variant in caches. user: machine code is for user mode (memory is host memory, traps leave native code). contexts: number of
     privilege modes that the decoder tells apart. mmu_modes: number of translation caches. helpers: native helpers by name; a system
-    needs `mmu_fill(va, access)`, `take_trap(cause, value)` and `poll()`. long: for every first 16-bit unit of an instruction, how many units it
-    has (a table of 65,536 bytes). instructions: makes the decoder, and the pseudo-instruction, with the instruction word as its operand, for words
-    that mean nothing; asked when there is something new to translate.
+    needs `mmu_fill(va, access)`, `take_trap(cause, value)`, `wakeup()`, which tells whether a processor that waits has to go on, `timer_look()`,
+    which follows a change of the clock or of a timer, and `poll()`; the last two give 1 when Python has to ring the alarm. long: for every
+    first 16-bit unit of an instruction, how many units it has (a table of 65,536 bytes). instructions: makes the decoder, and the
+    pseudo-instruction, with the instruction word as its operand, for words that mean nothing; asked when there is something new to translate.
     fetch_fault, access_faults: exceptions for memory that nothing answers (fetch; load, store, fetch). syscall_cause: the exception
     by which a user program calls its system. frame: register file, number of the frame pointer, and number of the return address register, for
     profiles (`ratite.codegen.sampling` says what a frame looks like). check_access: asked, with the vCPU, physical address, size and kind, where

@@ -59,10 +59,10 @@ def register_name(file: str, number: int) -> str:
 
 def _of_system() -> dict[str, Any]:
     """What only systems have: native helpers that the engine needs, and instruction texts call; modes; the TLB."""
-    from ratite.isa.loongarch import counters, mmu, modes, tlb, traps, walk
+    from ratite.isa.loongarch import clock, counters, mmu, modes, tlb, traps, walk
 
     helpers = (
-        mmu.mmu_fill, mmu.translate, modes.mode_update, traps.poll, traps.take_trap, traps.wakeup,
+        mmu.mmu_fill, mmu.translate, modes.mode_update, clock.timer_look, traps.poll, traps.take_trap, traps.wakeup,
         tlb.tlb_find, tlb.tlb_put, tlb.tlb_write, tlb.tlb_fill, tlb.tlb_search, tlb.tlb_read, tlb.tlb_invalidate, tlb.tlb_clear,
         tlb.forget, tlb.tlb_choose, walk.directory, walk.page_entry, walk.hardware_walk, counters.pm_settle,
     )  # fmt: skip

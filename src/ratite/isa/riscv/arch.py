@@ -23,7 +23,7 @@ _INSTRUCTIONS = (
 #: The files that instruction texts and native helpers draw on.
 _SHARED = (
     "formats", "formats_c", "floats", "exceptions", "state", "config",
-    "csr", "counters", "status", "traps", "mmu", "pmp",
+    "csr", "counters", "interrupts", "status", "timer", "traps", "mmu", "pmp",
 )  # fmt: skip
 
 #: Modules whose source decides what machine code looks like; caches of it are keyed by their content.
@@ -56,11 +56,11 @@ def register_name(file: str, number: int) -> str:
 
 def _of_system(config: RiscvConfig) -> dict[str, Any]:
     """What only systems have: native helpers that the engine needs, and instruction texts call; modes; protection of memory."""
-    from ratite.isa.riscv import mmu, pmp, status, traps
+    from ratite.isa.riscv import mmu, pmp, status, timer, traps
 
     helpers = (
         mmu.mmu_fill, mmu.translate, mmu.walk, pmp.page_rights, status.mode_update, status.view_changed,
-        traps.poll, traps.take_trap, traps.wakeup,
+        timer.timer_look, traps.poll, traps.take_trap, traps.wakeup,
     )  # fmt: skip
     return {
         "helpers": {helper.name: helper for helper in helpers},

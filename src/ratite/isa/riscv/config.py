@@ -21,7 +21,7 @@ _LETTERS = "imafdc"
 #: Extensions with long names, in the order in which an ISA string names them.
 _LONG_NAMES = (
     "zicbom", "zicboz", "zicntr", "zicsr", "zifencei", "zihpm", "zihintpause",
-    "zba", "zbb", "zbc", "zbs", "svinval", "svnapot", "svpbmt",
+    "zba", "zbb", "zbc", "zbs", "sstc", "svinval", "svnapot", "svpbmt",
 )  # fmt: skip
 
 #: Extensions that a text or a decoder can ask for.
@@ -40,7 +40,7 @@ _NEEDS = {
 }
 
 #: Extensions that came with version 1.12 of the privileged architecture or later: an older hart does not have them.
-SINCE_1_12 = frozenset(("zba", "zbb", "zbc", "zbs", "zicbom", "zicboz", "svinval", "svnapot", "svpbmt"))
+SINCE_1_12 = frozenset(("zba", "zbb", "zbc", "zbs", "zicbom", "zicboz", "sstc", "svinval", "svnapot", "svpbmt"))
 
 #: Address translation modes of satp by register width: name -> (MODE, levels of the table).
 SATP_MODES = {

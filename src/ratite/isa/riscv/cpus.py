@@ -44,14 +44,14 @@ MODELS: dict[int, dict[str, Model]] = {
     xlen: {model.name: model for model in models}
     for xlen, models in {
         64: (
-            _model("rv64", 64, "generic hart with all that is supported", "imafdcsu", _GENERIC, "sv57", "v1.12.0"),
+            _model("rv64", 64, "generic hart with all that is supported", "imafdcsu", f"{_GENERIC} sstc", "sv57", "v1.12.0"),
             _model("any", 64, "64-bit hart with machine and user mode", "imafdcu", _GENERIC, "", "v1.12.0"),
             _model("shakti-c", 64, "Shakti C class", "imafdcsu"),
             _model("sifive-e51", 64, "SiFive E51 monitor core", "imacu"),
             _model("sifive-u54", 64, "SiFive U54 application core", "imafdcsu", "", "sv39"),
         ),
         32: (
-            _model("rv32", 32, "generic hart with all that is supported", "imafdcsu", _GENERIC, "sv32", "v1.12.0"),
+            _model("rv32", 32, "generic hart with all that is supported", "imafdcsu", f"{_GENERIC} sstc", "sv32", "v1.12.0"),
             _model("any", 32, "32-bit hart with machine and user mode", "imafdcu", _GENERIC, "", "v1.12.0"),
             _model("sifive-e31", 32, "SiFive E31 monitor core", "imacu"),
             _model("sifive-e34", 32, "SiFive E34 monitor core with single-precision floating point", "imafcu"),
@@ -196,6 +196,7 @@ PROPERTIES: dict[str, Property] = {
         _extension("zicboz", "cache-block zero"),
         _ignored("cbom_blocksize", "64", "cache-block size of Zicbom in bytes", _block_size),
         _ignored("cboz_blocksize", "64", "cache-block size of Zicboz in bytes", _block_size),
+        _extension("sstc", "timer of supervisor mode, stimecmp"),
         _extension("svinval", "fine-grained translation-cache invalidation"),
         _extension("svnapot", "64 KiB translation contiguity"),
         _extension("svpbmt", "page-based memory types"),
@@ -223,7 +224,7 @@ PROPERTIES: dict[str, Property] = {
             _unsupported(name, "not modelled")
             for name in (
                 "Zfh", "Zfhmin", "Zve32f", "Zve64f", "zfinx", "zdinx", "zhinx", "zhinxmin", "zmmul", "zbkb", "zbkc",
-                "zbkx", "zk", "zkn", "zknd", "zkne", "zknh", "zkr", "zks", "zksed", "zksh", "zkt", "sstc", "sscofpmf",
+                "zbkx", "zk", "zkn", "zknd", "zkne", "zknh", "zkr", "zks", "zksed", "zksh", "zkt", "sscofpmf",
                 "x-j", "x-epmp", "x-aia", "x-smaia", "x-ssaia", "xventanacondops", "rvv_ta_all_1s", "rvv_ma_all_1s",
             )
         ),
