@@ -312,11 +312,6 @@ class Engine:
             self._awaited[place] = awaited.orders
             raise
 
-    def give_way(self) -> None:
-        """In the middle of translating, where what has been found out so far is kept. Raises Awaited when timers wait for the lock."""
-        if self.urgent():
-            raise Awaited([])
-
     def let_others(self) -> None:
         """Give the lock away for a moment, in the middle of a long piece of work: a timer may be due."""
         self.lock.__exit__(None, None, None)

@@ -115,7 +115,15 @@ class Translator:
                 self._straddle(page, memo, missing)
             else:
                 self._first_sight(page, memo, missing)
-                self.engine.give_way()
+                if self.engine.urgent():
+                    self._give_way(missing)
+
+    def _give_way(self, missing: list[Missing]) -> None:
+        """Raise Awaited, because timers wait for the lock. What has been found out so far is kept, and what has to be compiled is under way: each
+        attempt gets farther than the one before, even if timers wait at every one."""
+        if missing:
+            self._compile(missing)
+        raise Awaited([])
 
     def _first_sight(self, page: CodePage, memo: Memo, missing: list[Missing]) -> None:
         """Find out what to do for an instruction word that has not been seen before."""

@@ -27,6 +27,8 @@ from ratite.isa.dsl.state import ISA_BASE, Slot
 
 #: Seconds between two looks whether there is an interrupt, while something is being compiled.
 _GLANCE = 0.0005
+#: For how many moments those who should not wait for the lock are waited for: on a busy host, a thread that has been woken does not run at once.
+_MOST_MOMENTS = 20
 
 #: Distance of the state pointer from the start of its memory.
 BASE = 4096
@@ -493,9 +495,11 @@ class Vcpu:
 
     def _await(self, orders: list[Order]) -> None:
         """Wait until something has been compiled, or there is something else to do: an interrupt, which native code takes first. No orders: until
-        others have had the lock."""
-        if not orders:
+        others have had the lock, or could have had it."""
+        for _ in range(0 if orders else _MOST_MOMENTS):
             time.sleep(MOMENT)
+            if not self.engine.urgent():
+                break
         for order in orders:
             while not order.done.wait(_GLANCE):
                 if self.state.attention or self.state.host_attention:
