@@ -665,77 +665,46 @@ measure:
 def _faults(arch: Arch) -> str:
     """User mode: the handler of host faults. One in generated code becomes an exit with the state of that very instruction; what is not is
     passed to the handler there was before; where there was none the process dies of it, at once if somebody sent it and else when the
-    access is tried again. One in a region goes on at its landing, which leaves the region. A signal that somebody sent to a thread in generated code
-    waits until that is left. `code_range` is {start, end, handler before, signal(2), raise(3), regions, their number, states, their number}: of
-    each region {start, end, landings}, of each vCPU its state or 0; landings are a region's pairs of distances {access, landing}, the last with
-    an access of -1."""
+    access is tried again. One in a region goes on at its landing, which leaves the region. A signal that somebody sent, whatever the thread does
+    just now, is another handler's if there is one. `code_range` is {start, end, handler before, signal(2), raise(3), regions, their number, handler
+    of what is sent}: of each region {start, end, landings}; landings are a region's pairs of distances {access, landing}, the last with an access
+    of -1."""
     if not arch.user:
         return ""
     t = _Template(arch)
     return f"""
 @code_range = external hidden global i8, !absolute_symbol !0
 define void @on_fault(i32 %sig, ptr %info, ptr %uc) nounwind {{
+{_ptr("cp", 8, "%info")} %code = load i32, ptr %cp
+{_ptr("sentp", 56, "@code_range")} %sent_to = load ptr, ptr %sentp
+ %sent = icmp sle i32 %code, 0
+ %wanted = icmp ne ptr %sent_to, null
+ %passed = and i1 %sent, %wanted
+ br i1 %passed, label %pass, label %where
+pass:
+ call void %sent_to(i32 %sig, ptr %info, ptr %uc)
+ ret void
+where:
 {_ptr("ripp", host.UC_RIP, "%uc")} %rip = load i64, ptr %ripp
  %lo = load i64, ptr @code_range
 {_ptr("hip", 8, "@code_range")} %hi = load i64, ptr %hip
  %a = icmp uge i64 %rip, %lo
  %b = icmp ult i64 %rip, %hi
- %ours = and i1 %a, %b
+ %inside = and i1 %a, %b
+ %refused = xor i1 %sent, true
+ %ours = and i1 %inside, %refused
  br i1 %ours, label %guest, label %other
 guest:
-{_ptr("cp", 8, "%info")}{_ptr("ap", 16, "%info")} %code = load i32, ptr %cp
- %addr = load i64, ptr %ap
- %code64 = sext i32 %code to i64
+{_ptr("ap", 16, "%info")} %addr = load i64, ptr %ap
  %sig64 = zext i32 %sig to i64
  %shifted = shl i64 %sig64, 32
- %low = and i64 %code64, 4294967295
+ %low = zext i32 %code to i64
  %both = or i64 %shifted, %low
- %by_host = icmp sgt i32 %code, 0
- br i1 %by_host, label %regions, label %note
-note:
-{_ptr("rspn", host.UC_RSP, "%uc")} %rsp = load i64, ptr %rspn
-{_ptr("statesp", 56, "@code_range")} %states = load ptr, ptr %statesp
-{_ptr("countp", 64, "@code_range")} %count = load i64, ptr %countp
- br label %thread
-thread:
- %k = phi i64 [ 0, %note ], [ %k1, %farther ]
- %nearest = phi i64 [ -1, %note ], [ %nearer, %farther ]
- %mine = phi ptr [ null, %note ], [ %better, %farther ]
- %left = icmp ult i64 %k, %count
- br i1 %left, label %measure, label %noted
-measure:
- %statep = getelementptr ptr, ptr %states, i64 %k
- %state = load ptr, ptr %statep
- %absent = icmp eq ptr %state, null
- br i1 %absent, label %farther, label %compare
-compare:
-{_ptr("stackp", t.at("stack_pointer"), "%state")} %stack = load i64, ptr %stackp
- %above = sub i64 %stack, %rsp
- %below = sub i64 0, %above
- %higher = icmp slt i64 %above, 0
- %apart = select i1 %higher, i64 %below, i64 %above
- %near = icmp ult i64 %apart, %nearest
- %smaller = select i1 %near, i64 %apart, i64 %nearest
- %closer = select i1 %near, ptr %state, ptr %mine
- br label %farther
-farther:
- %nearer = phi i64 [ %nearest, %measure ], [ %smaller, %compare ]
- %better = phi ptr [ %mine, %measure ], [ %closer, %compare ]
- %k1 = add i64 %k, 1
- br label %thread
-noted:
- %known = icmp ne ptr %mine, null
- br i1 %known, label %tell, label %over
-tell:
-{_ptr("sfp", t.at("sent_fault"), "%mine")} store i64 %both, ptr %sfp
-{_ptr("hap", t.at("host_attention"), "%mine")} store i8 1, ptr %hap
- ret void
-regions:
 {_ptr("rowsp", 40, "@code_range")} %rows = load ptr, ptr %rowsp
 {_ptr("rowcountp", 48, "@code_range")} %rowcount = load i64, ptr %rowcountp
  br label %row
 row:
- %r = phi i64 [ 0, %regions ], [ %r1, %next_row ]
+ %r = phi i64 [ 0, %guest ], [ %r1, %next_row ]
  %more = icmp ult i64 %r, %rowcount
  br i1 %more, label %look, label %stencil
 look:
@@ -793,8 +762,6 @@ chain:
 die:
 {_ptr("sigp", 24, "@code_range")} %signal = load ptr, ptr %sigp
  %u = call ptr %signal(i32 %sig, ptr null)
-{_ptr("codep", 8, "%info")} %why = load i32, ptr %codep
- %sent = icmp sle i32 %why, 0
  br i1 %sent, label %again, label %over
 again:
 {_ptr("raisep", 32, "@code_range")} %raise = load ptr, ptr %raisep

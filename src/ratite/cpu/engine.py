@@ -175,7 +175,7 @@ class Engine:
                 self.regions.start()
 
     def _load_runtime(self) -> dict[str, int]:
-        own = {"code_range": bytes(72), "sampling": bytes(8), "read_checked": READ_CHECKED, "system_call": SYSTEM_CALL}
+        own = {"code_range": bytes(64), "sampling": bytes(8), "read_checked": READ_CHECKED, "system_call": SYSTEM_CALL}
         for name, function in (("memset", ctypes.memset), ("memcpy", ctypes.memmove)):
             own[name] = _thunk(ctypes.cast(function, ctypes.c_void_p).value or 0)
         symbols = {name: self.memory.put(code) for name, code in own.items()}

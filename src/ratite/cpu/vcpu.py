@@ -203,7 +203,7 @@ class Vcpu:
         self._decoded: dict[tuple[int, int], tuple[Evaluator, list[int]]] = {}
         self._reason, self._next_pc, self._trap_cause = self._word("reason"), self._word("next_pc"), self._word("trap_cause")
         self._access_record, self._device_address = self._word("access_record"), self._word("device_address")
-        self._sent_fault, self._in_region = self._word("sent_fault"), self._word("in_region")
+        self._in_region = self._word("in_region")
         self._orders: list[Order] = []
         self.tables = {name: HostBuffer(size) for name, size in arch.tables.items()}
         self.owner: Any = None
@@ -217,8 +217,6 @@ class Vcpu:
         self.kicked = False  # asked to come back
         self._prepare()
         engine.vcpus.append(self)
-        if engine.faults is not None:
-            engine.faults.add_vcpu(self.env)
 
     def _word(self, name: str) -> int:
         """Index in `words` of a field."""
@@ -329,6 +327,11 @@ class Vcpu:
         """Host address of the byte that makes `run` return when it is not zero; for signal handlers in native code."""
         return self.env + self.engine.arch.layout.slots["host_attention"].offset
 
+    def leave_sent_faults_to(self, handler: int) -> None:
+        """Have a native handler get the signals SIGSEGV and SIGBUS where they are no faults: those that somebody sends (user mode)."""
+        assert self.engine.faults is not None
+        self.engine.faults.leave_sent_to(handler)
+
     def fork_lock(self) -> AbstractContextManager[Any]:
         """To be held while the process forks, so that the child finds the engine's tables in order."""
         return self.engine.quiet()
@@ -342,8 +345,6 @@ class Vcpu:
         if self.engine.sampler is not None:
             self.engine.sampler.ended()
         self.engine.vcpus.remove(self)
-        if self.engine.faults is not None:
-            self.engine.faults.remove_vcpu(self.env)
 
     def detach(self) -> None:
         """The engine has come to its end: nothing native can be called any more."""
@@ -420,8 +421,6 @@ class Vcpu:
     def _handle(self, reason: int) -> Event | None:
         if reason == Exit.INTERRUPT:
             self.state.host_attention = 0
-            if self.words[self._sent_fault]:
-                return self._take_sent_fault()
             if self.sampled and self._sample() and not self.kicked and self.engine.user is None:
                 return None  # a process may have been told of a signal in the same way
             self.kicked = False
@@ -548,16 +547,8 @@ class Vcpu:
     def _host_fault(self) -> Event:
         """The host refused an access of generated code (user mode)."""
         assert self.engine.user is not None
-        return self._fault_event(int(self.state.trap_cause), (int(self.state.trap_value) - self.engine.user.base) & self._mask)
-
-    def _take_sent_fault(self) -> Event:
-        """Somebody sent a signal of the kind that refused accesses make (user mode)."""
-        both, self.words[self._sent_fault] = self.words[self._sent_fault], 0
-        return self._fault_event(both, 0)
-
-    def _fault_event(self, both: int, address: int) -> Event:
-        code = both & 0xFFFFFFFF
-        return Event("fault", 0, address, both >> 32, code - (1 << 32) if code >> 31 else code)
+        both = int(self.state.trap_cause)
+        return Event("fault", 0, (int(self.state.trap_value) - self.engine.user.base) & self._mask, both >> 32, both & 0xFFFFFFFF)
 
     def _native(self, name: str, arguments: int) -> Callable[..., int]:
         """A native helper as a function; those of the engine take and give 64 bits, those of the ISA the register width."""

@@ -97,7 +97,6 @@ ENGINE_FIELDS: dict[str, tuple[int, int, str]] = {
     "awaiting": (377, 8, "1: what is to be executed is being compiled; the thread sleeps in native code until that is done, or interrupts come"),
     "frame_pointer": (496, 64, "host frame pointer there"),
     "in_region": (344, 64, "not zero: a region was left because somebody asked for the CPU"),
-    "sent_fault": (504, 64, "user mode: a SIGSEGV or SIGBUS that somebody sent, and its code, as in `trap_cause`; 0 if there is none"),
     "tlb_fills": (456, 64, "how often a translation was put into a translation cache"),
     "tlb_flushes": (464, 64, "how often all translation caches were emptied"),
     "jump_misses": (472, 64, "how often a jump cache did not have an address"),
