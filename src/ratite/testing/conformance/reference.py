@@ -10,7 +10,7 @@ from ratite.codegen.reference import Evaluator, GuestTrap, Leave, evaluator
 from ratite.isa.arch import Arch
 from ratite.isa.dsl import Insn, record
 from ratite.isa.dsl.state import ISA_END
-from ratite.testing.conformance.cases import CODE, DATA, DATA_SIZE, FAULT, Case, Outcome, window
+from ratite.testing.conformance.cases import AT_TARGET, CODE, DATA, DATA_SIZE, FAULT, Case, Outcome, window
 
 #: Where the state pointer points in the state's bytes: files may lie up to 128 bytes before it.
 _BASE = 128
@@ -138,6 +138,7 @@ class ReferenceEngine:
             pc = self._evaluator(insn, tuple(statics))(cpu, CODE, CODE + insn.length, *regs, *imms)
         except GuestTrap as trap:
             event = self.events[trap.cause]
+            pc = trap.value if event == AT_TARGET else CODE
         except _OutsideWindow:
             event = FAULT
         except Leave as leave:
