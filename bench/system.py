@@ -35,7 +35,7 @@ def times(command: list[str]) -> dict[str, float]:
 
 def main() -> None:
     """Boot each emulator in turns and report the medians."""
-    arguments = measure.options("Programs inside a machine.", "ratite-system-{isa}", "qemu-system-{isa}", 3, [*measure.COMPILERS])
+    arguments = measure.options("Programs inside a machine.", "ratite-system-{isa}", "qemu-system-{isa}", 3, measure.ISAS)
     initrd = guests.initrd_with_programs(arguments.isa)
     samples: dict[tuple[str, str], list[float]] = {}
     times(guests.command(arguments.ours, initrd, "run=/bin/bench", isa=arguments.isa))    # fills the caches
