@@ -36,6 +36,13 @@ def window() -> bytes:
     return random.Random("window").randbytes(DATA_SIZE)
 
 
+def changes(before: bytes, after: bytes | bytearray, first: int = DATA) -> dict[int, int]:
+    """New bytes by address, of memory that begins at `first`."""
+    if before == after:
+        return {}
+    return {first + n: new for n, (old, new) in enumerate(zip(before, after, strict=True)) if old != new}
+
+
 @dataclass(frozen=True)
 class Case:
     """One instruction and the state before it."""

@@ -26,6 +26,7 @@ from ratite.testing.conformance.cases import (
     MISALIGNED,
     Case,
     Outcome,
+    changes,
     window,
 )
 from ratite.testing.conformance.confinement import confine
@@ -138,7 +139,7 @@ class LinuxPeer:
         signal, packed, first, data = answer
         seen = self._target.unpack(case, self._target.state.unpack(packed))
         old = self._initial[first : first + len(data)]
-        memory = {DATA + first + n: new for n, (was, new) in enumerate(zip(old, data, strict=False)) if was != new}
+        memory = changes(old, data[: len(old)], DATA + first)
         event = {**_SIGNALS, **self._target.signals}.get(signal, f"signal {signal}") if seen.pc == CODE else ""
         fields = {**case.fields, **seen.fields}
         return Outcome(seen.pc, seen.registers, fields, memory if first < DATA_SIZE else {}, event)
