@@ -272,7 +272,7 @@ class StencilLowering(Lowering):
             text = self.value(x)
             self.set_field(name, text if x.width == 64 else self(f"zext i{x.width} {text} to i64"))
         self.set_field("next_pc", self.pc(False))
-        self.tail("@raise", self.arguments(current=False))
+        self.tail("@raise")
 
     def _end_exit(self, v: Value) -> None:
         self.set_field("reason", str(v.attr))

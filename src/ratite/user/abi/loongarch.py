@@ -107,6 +107,7 @@ class LoongArch64(RegisterAbi):
             case Cause.ALIGNMENT:
                 return Fault(SIGBUS, BUS_ADRALN, value)
             case Cause.FETCH_ADDRESS:
+                r.pc[0] = value    # the jump has been done
                 return Fault(SIGBUS, BUS_ADRERR, value)
             case Cause.BOUND_CHECK:
                 return Fault(SIGSEGV, SEGV_BNDERR, pc)
