@@ -25,8 +25,9 @@ from ratite.bits import mask
 from ratite.codegen import host_x86_64 as host
 from ratite.codegen.choosing import ENDS, RETURNS
 from ratite.codegen.elfobj import Object
+from ratite.codegen.joining import HEAD_SIZE, patched_place
 from ratite.codegen.regions import Piece, Region, Surroundings, compile_region, is_opaque
-from ratite.codegen.stencil import TAKEN, block_of
+from ratite.codegen.stencil import block_of
 from ratite.cpu.codepage import PAGE, CodePage, PageKey, RegionUnit
 from ratite.cpu.memo import Entry, Missing
 from ratite.cpu.threads import quiet_thread
@@ -460,12 +461,11 @@ class Regions:
         address = next((where for of, offset, where in placed.entries if of is page and offset == target), None)
         if address is None:
             return
-        for kind, place, _ in part.entry[1] or ():
-            site = part.stencil + place
-            if kind == TAKEN and site not in page.detours:
-                placed.sites.append((page, site))
-                page.detours[site] = self._engine.memory.read(site, 4)
-                self._engine.link(site, address)
+        place = patched_place(self._engine.joiner.records.read(part.entry[5], HEAD_SIZE))
+        if place is not None and (site := part.stencil + place) not in page.detours:
+            placed.sites.append((page, site))
+            page.detours[site] = self._engine.memory.read(site, 4)
+            self._engine.link(site, address)
 
     def withdraw(self, key: PageKey) -> None:
         """A page is no longer valid: let execution go through stencils again where regions depend on it. The engine's lock is held, and the
