@@ -17,6 +17,7 @@ def target(name: str) -> Target:
     return Target(
         parse_cpu=lambda text: cpus.parse_cpu(text or f"rv{xlen}", xlen),
         user_arch=_user_arch,
+        make_arch=make_arch,
         start_process=lambda cpu: hart.start_process(cpu, 0),
         models=lambda: [CpuModel(m.name, m.config.isa_string, m.summary) for m in cpus.MODELS[xlen].values()],
         cpu_help=partial(cpus.cpu_help, xlen),
