@@ -473,10 +473,18 @@ class _PieceLowering(Lowering):
         return self(f"inttoptr i64 {self(f'add i64 {delta}, {address}')} to ptr")
 
     def _look_up(self, address: str, width: int, write: bool) -> tuple[str, str]:
-        """Find the page of an access in the translation cache, or leave: pointer to its entry, and host minus guest address."""
+        """Find the page of an access in the translation cache, have it filled, or leave: pointer to its entry, and host minus guest address."""
         index = self(f"and i64 {self(f'lshr i64 {address}, {PAGE_BITS - 5}')}, {(TLB_ENTRIES - 1) * 32}")
         entry = self(f"getelementptr i8, ptr %tlb, i64 {index}")
-        self.bail(self(f"icmp ne i64 {self._tag(entry, write)}, {self._page_of(address, width)}"))
+        page, found, miss = self._page_of(address, width), self.new_label(), self.new_label()
+        self.branch(self(f"icmp eq i64 {self._tag(entry, write)}, {page}"), found, miss, True)
+        self.start(miss)
+        self.declare("declare dso_local preserve_mostcc i64 @refill(ptr, i64, i64) cold nounwind")
+        done = self(f"call preserve_mostcc i64 @refill(ptr %env, i64 {address}, i64 {int(write)})")
+        self.bail(self(f"icmp eq i64 {done}, 0"))
+        self.bail(self(f"icmp ne i64 {self._tag(entry, write)}, {page}"))
+        self.line(f"br label %{found}")
+        self.start(found)
         return entry, self(f"load i64, ptr {self(f'getelementptr i8, ptr {entry}, i64 24')}{_STATE}")
 
     def _tag(self, entry: str, write: bool) -> str:
