@@ -73,6 +73,15 @@ def record(code: bytes, lates: Iterable[tuple[int, int, int]]) -> bytes:
     return b"".join((_HEAD.pack(len(code), len(parts), patched), code, bytes(-len(code) % 8), *parts))
 
 
+#: Bytes of a record that tell of its code's size and late places.
+HEAD_SIZE = _HEAD.size
+
+
+def patched_place(head: bytes) -> int | None:
+    """Where in its code the displacement is that may be patched later, by the beginning of a record; None if there is none."""
+    return _HEAD.unpack(head)[2] - 1 if _HEAD.unpack(head)[2] else None
+
+
 def late_value_at(length: int, n: int) -> int:
     """Where in the record of `length` bytes of code the value of late place `n` is."""
     return CODE_AT + -(-length // 8) * 8 + n * _LATE.size + 8

@@ -162,8 +162,9 @@ def _write(path: str, body: bytes) -> int:
     return write_whole(path, _MAGIC, blake2b(body, digest_size=_DIGEST).digest(), body)
 
 
-def key_of(arch: Arch, folder: str) -> str:
-    """Hash of everything that generated code of this configuration depends on."""
+def key_of(arch: Arch, folder: str = "") -> str:
+    """Hash of everything that generated code of this configuration depends on. folder: where what is known of the source is, the cache as a rule."""
+    folder = folder or cache_folder()
     h = blake2b(_source_digest(arch, folder), digest_size=12)
     h.update(f"{host.identity()} {arch.name} {arch.config.key} {arch.user}".encode())
     return h.hexdigest()

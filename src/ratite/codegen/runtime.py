@@ -312,6 +312,27 @@ no:
 """
 
 
+def _refill(arch: Arch) -> str:
+    """For regions: fill the translation cache for `va`; whether that is done. It may not be for what is asked: the cache has to be looked at again.
+    All but one of the host's registers stay, so that a region need not make room for this."""
+    if arch.user:
+        return ""
+    w = arch.word
+    narrow = "" if w == 64 else " %van = trunc i64 %va to i32\n %wr = trunc i64 %write to i32\n"
+    va, write = ("%va", "%write") if w == 64 else ("%van", "%wr")
+    return f"""
+define preserve_mostcc i64 @refill(ptr %env, i64 %va, i64 %write) nounwind {{
+{_traced(arch, "no", "fill")}fill:
+{narrow} %st = call i{w} @mmu_fill(ptr %env, i{w} {va}, i{w} {write})
+ %ok = icmp eq i{w} %st, 0
+ %r = zext i1 %ok to i64
+ ret i64 %r
+no:
+ ret i64 0
+}}
+"""
+
+
 def _raising(arch: Arch) -> str:
     t, w = _Template(arch), arch.word
     if arch.user:
@@ -780,7 +801,7 @@ _OWN = ("ram_host", "tlb_insert", "tlb_large", "tlb_flush", "tlb_flush_page", "m
 def runtime_text(arch: Arch) -> str:
     """The LLVM module of the engine and of the ISA's helpers."""
     parts = [f'target triple = "{host.TRIPLE}"\n', METADATA, host.FP_DECLARATIONS, "declare ptr @llvm.addressofreturnaddress.p0()\n"]
-    parts += [_entering(arch), _dispatch(arch), _find_entry(arch), _fetch_is(arch), _raising(arch), _flushing(arch)]
+    parts += [_entering(arch), _dispatch(arch), _find_entry(arch), _fetch_is(arch), _refill(arch), _raising(arch), _flushing(arch)]
     parts += [_memory(arch), _faults(arch), placing_text(), joining_text(), choosing_text(), sampling_text(arch)]
     if not arch.user:
         parts += [_miss(arch, False), _miss(arch, True), alarms_text(arch)]

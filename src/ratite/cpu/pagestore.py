@@ -11,6 +11,8 @@ relocations as in `ratite.cpu.placing`, those to constants numbered from `_CONST
 published: offsets to enter in the table that native code searches; pending: branches to offsets that the record does not have;
 second: the first 16-bit unit of the page after it, where code depends on that.
 
+What else has names like pages may have records too (`ratite.cpu.regionstore`).
+
 Writers append under a lock; a record that is cut off or damaged is skipped, and what follows a cut-off one is written over. A file that has grown
 beyond its limit is begun anew.
 """
@@ -88,6 +90,14 @@ class PageStore:
             self._end = at + size
 
     def _read(self, name: bytes) -> _Record | None:
+        body = self.find(name)
+        if body is None:
+            return None
+        record: _Record = marshal.loads(body)
+        return record
+
+    def find(self, name: bytes) -> bytes | None:
+        """The record of a name."""
         body = self._new.get(name)
         if body is None:
             found = self._index.get(name)
@@ -98,8 +108,13 @@ class PageStore:
             if _digest(name, body) != self._map[at - 24 : at - 16]:
                 del self._index[name]
                 return None
-        record: _Record = marshal.loads(body)
-        return record
+        return body
+
+    def add(self, name: bytes, body: bytes) -> None:
+        """Take a record, to be written at the end; none that is known is replaced."""
+        if self._persistent and name not in self._new and name not in self._index and self._news <= _MOST_NEWS:
+            self._new[name] = body
+            self._news += len(body)
 
     # --- placing what is known ------------------------------------------------------------------------------------------------------
     def restore(self, page: CodePage, data: bytes) -> None:

@@ -30,11 +30,12 @@ class Target(Record, frozen=True):
     """What programs ask of an instruction set.
 
     parse_cpu: the configuration that an argument of `-cpu` describes, "" for the usual one; raises UsageError.
-    user_arch: the instruction set of a configuration as a Linux program sees it, and the ISA string. start_process:
+    make_arch: the instruction set of a configuration. user_arch: that as a Linux program sees it, and the ISA string. start_process:
     makes a vCPU ready to run a program. models, cpu_help: the CPU models, as a list and as text.
     """
 
     parse_cpu: Callable[[str], Any]
+    make_arch: Callable[[Any], Arch]
     user_arch: Callable[[Any], tuple[Arch, str]]
     start_process: Callable[[Any], None]
     models: Callable[[], Sequence[CpuModel]]

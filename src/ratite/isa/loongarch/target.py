@@ -15,6 +15,7 @@ def target(name: str) -> Target:
     return Target(
         parse_cpu=lambda text: cpus.parse_cpu(text or cpus.DEFAULT),
         user_arch=_user_arch,
+        make_arch=make_arch,
         start_process=start_process,
         models=lambda: [CpuModel(m.name, m.config.isa_string, m.summary) for m in cpus.MODELS.values()],
         cpu_help=cpus.cpu_help,

@@ -18,6 +18,7 @@ def target(name: str) -> Target:
     return Target(
         parse_cpu=lambda text: cpus.parse_cpu(text or f"rv{xlen}", xlen),
         user_arch=_user_arch,
+        make_arch=make_arch,
         start_process=start_process,
         models=lambda: [CpuModel(m.name, m.config.isa_string, m.summary) for m in cpus.MODELS[xlen].values()],
         cpu_help=partial(cpus.cpu_help, xlen),
