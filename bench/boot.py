@@ -48,7 +48,7 @@ def forget_translations(cache: Path) -> None:
 
 def main() -> None:
     """One cold boot, then warm ones in turns with the peer."""
-    arguments = measure.options("Boot of Linux.", "ratite-system-{isa}", "qemu-system-{isa}", 5, [*measure.COMPILERS])
+    arguments = measure.options("Boot of Linux.", "ratite-system-{isa}", "qemu-system-{isa}", 5, measure.ISAS)
     initrd = guests.files(arguments.isa).initrd
     ours = guests.command(arguments.ours, initrd, isa=arguments.isa)
     peer = guests.command(arguments.peer, initrd, isa=arguments.isa)

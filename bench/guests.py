@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -102,6 +103,21 @@ def archive_of(folder: Path, top: str, leave_out: Sequence[str], files: Mapping[
     for name, data in files.items():
         archive.file(f"{top}/{name}", data, 0o755)
     return archive.to_bytes()
+
+
+def times(command: list[str], names: Sequence[str]) -> dict[str, float]:
+    """Boot a guest that runs things between marks on its console: the wall seconds of each."""
+    seconds: dict[str, float] = {}
+    with Console(command) as console:
+        console.wait_for("GUEST-READY", BOOT_SECONDS)
+        for name in names:
+            console.wait_for(f"BENCH-BEGIN {name}", BOOT_SECONDS)
+            begin = time.monotonic()
+            console.wait_for(f"BENCH-END {name} 0", BOOT_SECONDS)
+            seconds[name] = time.monotonic() - begin
+        console.wait_for("RUN-ENDED 0", 60)
+        console.finish(60)
+    return seconds
 
 
 def power_off(console: Console) -> None:

@@ -20,16 +20,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from ratite.errors import RatiteError
+from ratite.testing import cross
+
 HERE = Path(__file__).parent
 BUILD = HERE / "build"
 PROGRAMS = ("integer_mix", "sieve", "sha256", "list_walk", "nbody", "strings", "interpreter")
 
 
-#: Instruction sets that the programs can be built for, and the compilers for each: the first that is installed is taken.
-COMPILERS = {
-    "riscv64": ("riscv64-linux-gnu-gcc",),
-    "loongarch64": tuple(f"loongarch64-linux-gnu-gcc{version}" for version in ("", "-15", "-14")),
-}
+#: Instruction sets that the programs can be built for.
+ISAS = ("riscv64", "loongarch64")
 
 
 class Sample(NamedTuple):
@@ -87,10 +87,12 @@ def chosen(names: Iterable[str], only: Sequence[str] | None) -> list[str]:
     return [name for name in names if not only or name in only]
 
 
-def compiler(isa: str = "riscv64") -> str:
+def compiler(isa: str = "riscv64") -> tuple[str, ...]:
     """The cross compiler."""
-    found = next(filter(shutil.which, COMPILERS[isa]), None)
-    return found or sys.exit(f"one of {', '.join(COMPILERS[isa])} is needed (Debian: gcc-{isa}-linux-gnu and its C library)")
+    try:
+        return cross.compiler(isa).command
+    except RatiteError as error:
+        sys.exit(str(error))
 
 
 def build_programs(isa: str = "riscv64") -> Path:
@@ -100,7 +102,7 @@ def build_programs(isa: str = "riscv64") -> Path:
     built = [folder / path.stem for path in sources if path.suffix == ".c"]
     newest = max(path.stat().st_mtime for path in sources)
     if not all(path.exists() and path.stat().st_mtime >= newest for path in built):
-        subprocess.run(["sh", str(HERE / "programs/build.sh"), str(folder), compiler(isa)], check=True)
+        subprocess.run(["sh", str(HERE / "programs/build.sh"), str(folder), *compiler(isa)], check=True)
     return folder
 
 
@@ -108,14 +110,14 @@ def compile_inside(name: str, isa: str = "riscv64") -> bytes:
     """A program of bench/inside, which measures from within a guest: static."""
     source, program = HERE / "inside" / f"{name}.c", BUILD / isa / name
     program.parent.mkdir(parents=True, exist_ok=True)
-    subprocess.run([compiler(isa), "-O2", "-Wall", "-Wextra", "-static", "-o", program, source], check=True)
+    subprocess.run([*compiler(isa), "-O2", "-Wall", "-Wextra", "-static", "-o", program, source], check=True)
     return program.read_bytes()
 
 
 def preprocessed() -> dict[str, bytes]:
     """The benchmark programs as a compiler sees them behind the preprocessor, by name."""
-    cross = [compiler(), "-E", "-P", "-std=gnu11"]
-    return {path.stem: subprocess.run([*cross, path], check=True, capture_output=True).stdout for path in sorted((HERE / "programs").glob("*.c"))}
+    command = [*compiler(), "-E", "-P", "-std=gnu11"]
+    return {path.stem: subprocess.run([*command, path], check=True, capture_output=True).stdout for path in sorted((HERE / "programs").glob("*.c"))}
 
 
 def geometric_mean(values: Sequence[float]) -> float:

@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import statistics
 import sys
-import time
 from pathlib import Path
 
 import guests
 import measure
 from measure import Row
-from ratite.cli.console import Console
 from ratite.fetch import guest
 
 NAMES = ("integer_mix", "sha256", "nbody")
@@ -27,28 +25,13 @@ def make_initrd() -> Path:
     folder = measure.build_programs()
     lines = ["#!/bin/sh"]
     for name in NAMES:
-        lines += [f"echo BENCH-BEGIN {name}", f"/bin/{name} >/dev/null"]    # once before: translated
-        lines += [f"echo BENCH-START {name}", *[f"/bin/{name} >/dev/null &"] * COPIES, "wait", f"echo BENCH-END {name} $?"]
+        lines += [f"/bin/{name} >/dev/null"]    # once before: translated
+        lines += [f"echo BENCH-BEGIN {name}", *[f"/bin/{name} >/dev/null &"] * COPIES, "wait", f"echo BENCH-END {name} $?"]
     extra = {f"bin/{name}": (folder / name).read_bytes() for name in NAMES}
     extra["bin/bench"] = ("\n".join(lines) + "\n").encode()
     path = measure.BUILD / "parallel-initrd.gz"
     path.write_bytes(guest.initrd(guests.files().busybox.read_bytes(), extra))
     return path
-
-
-def times(command: list[str]) -> dict[str, float]:
-    """Boot, and the wall seconds that the copies of each program take."""
-    seconds: dict[str, float] = {}
-    with Console(command) as console:
-        console.wait_for("GUEST-READY", guests.BOOT_SECONDS)
-        for name in NAMES:
-            console.wait_for(f"BENCH-START {name}", guests.BOOT_SECONDS)
-            begin = time.monotonic()
-            console.wait_for(f"BENCH-END {name} 0", guests.BOOT_SECONDS)
-            seconds[name] = time.monotonic() - begin
-        console.wait_for("RUN-ENDED 0", 60)
-        console.finish(60)
-    return seconds
 
 
 def main() -> None:
@@ -60,7 +43,7 @@ def main() -> None:
         print(f"round {number + 1} of {arguments.rounds}", file=sys.stderr)
         for emulator in (arguments.ours, arguments.peer):
             for processors in (1, 2):
-                found = times(guests.command(emulator, initrd, "run=/bin/bench", processors=processors))
+                found = guests.times(guests.command(emulator, initrd, "run=/bin/bench", processors=processors), NAMES)
                 for name, seconds in found.items():
                     samples.setdefault((name, emulator, processors), []).append(seconds)
     middle = {key: statistics.median(values) for key, values in samples.items()}

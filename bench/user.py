@@ -17,7 +17,7 @@ from measure import Row
 
 def main() -> None:
     """Measure in turns, check that both print the same, report."""
-    arguments = measure.options("Foreign programs in user mode.", "ratite-{isa}", "qemu-{isa}-static", 5, [*measure.COMPILERS])
+    arguments = measure.options("Foreign programs in user mode.", "ratite-{isa}", "qemu-{isa}-static", 5, measure.ISAS)
     folder = measure.build_programs(arguments.isa)
     emulators = (arguments.ours, arguments.peer)
     programs = measure.chosen(measure.PROGRAMS, arguments.only)

@@ -1,10 +1,12 @@
 #!/bin/sh
-# build.sh OUTDIR [COMPILER]: compile the benchmark programs, static. The usual compiler is Debian's for riscv64 (gcc-riscv64-linux-gnu, libc6-dev-riscv64-cross).
+# build.sh OUTDIR [COMPILER [OPTIONS]]: compile the benchmark programs, static. The usual compiler is Debian's for riscv64 (gcc-riscv64-linux-gnu,
+# libc6-dev-riscv64-cross).
 set -eu
 out=$1
-compiler=${2-riscv64-linux-gnu-gcc}
+shift
+[ $# -gt 0 ] || set -- riscv64-linux-gnu-gcc
 mkdir -p "$out"
 cd "$(dirname "$0")"
 for source in *.c; do
-    "$compiler" -O2 -std=gnu11 -Wall -Wextra -ffp-contract=off -static -o "$out/${source%.c}" "$source" -lm
+    "$@" -O2 -std=gnu11 -Wall -Wextra -ffp-contract=off -static -o "$out/${source%.c}" "$source" -lm
 done

@@ -6,7 +6,6 @@ import base64
 import gzip
 import json
 import os
-import socket
 import time
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from ratite.errors import HostError
 from ratite.fetch import cpio, guest, modules, sysroot
 from tests.boot.session import PROMPT, Shell
 
+from .connection import Connection
 from .schema import Schema
 
 MODULES = (
@@ -37,15 +37,12 @@ ACCOUNTS = {
     "etc/pam.d/chpasswd": "password required pam_unix.so sha512\n",
 }
 
-class Host:
+class Host(Connection):
     """A program of the host, connected to the other end of the port."""
 
     def __init__(self, path: Path) -> None:
         """Connect and find the place in the stream."""
-        self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.settimeout(SECONDS)
-        self.socket.connect(str(path))
-        self.file = self.socket.makefile("rb")
+        super().__init__(path, SECONDS)
         self.synchronize()
 
     def synchronize(self) -> None:

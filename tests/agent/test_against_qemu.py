@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -18,19 +17,13 @@ from typing import Any
 import pytest
 
 from .conftest import CHANGING, Client
+from .connection import SECONDS, Connection
 
-SECONDS = 30.0
 CHANGING_COUNTERS = {"used-bytes", "statistics"}
 
 
-class Qemu:
+class Qemu(Connection):
     """QEMU's agent on a Unix socket."""
-
-    def __init__(self, path: Path) -> None:
-        self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.settimeout(SECONDS)
-        self.socket.connect(str(path))
-        self.file = self.socket.makefile("rb")
 
     def send(self, data: bytes) -> list[dict[str, Any]]:
         """All answers to a piece of the stream, which a sync at its end delimits."""

@@ -34,20 +34,14 @@ from ratite.agent.state import FROZEN_FILE
 from ratite.agent.system.base import Method
 
 from .conftest import CHANGING, RecordedLinux
+from .connection import SECONDS, Connection
 
-SECONDS = 30.0
 SOURCES = Path(ratite.__file__).parents[1]
 BLOCKED = ",".join(CHANGING)
 
 
-class Peer:
+class Peer(Connection):
     """A host's end of a Unix socket."""
-
-    def __init__(self, path: Path) -> None:
-        self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.settimeout(SECONDS)
-        self.socket.connect(str(path))
-        self.file = self.socket.makefile("rb")
 
     def ask(self, name: str, **arguments: Any) -> Any:
         self.socket.sendall(json.dumps({"execute": name, "arguments": arguments}).encode())

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from ratite.errors import HostError
-from ratite.fetch import guest
+from ratite.fetch import guest, modules
 
 
 @pytest.fixture(scope="session")
@@ -18,6 +19,15 @@ def debian() -> guest.Guest:
         return guest.fetch("riscv64")
     except HostError as error:
         pytest.skip(f"no Debian guest: {error}")
+
+
+def drivers(debian: guest.Guest, names: Sequence[str]) -> dict[str, bytes]:
+    """Modules of Debian's riscv64 kernel, as files of a RAM disk."""
+    try:
+        found = modules.fetch("riscv64", debian, names)
+    except HostError as error:
+        pytest.skip(f"no modules for Debian's kernel: {error}")
+    return {f"root/{name}.ko": data for name, data in found.items()}
 
 
 @pytest.fixture(scope="session")

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import pytest
 
-from ratite.errors import HostError
-from ratite.fetch import guest, modules
+from ratite.fetch import guest
+from tests.boot.conftest import drivers
 from tests.boot.session import Shell, boot, linux
 from tests.boot.test_virtio import LEASE
 
@@ -58,14 +58,10 @@ class Machine(NamedTuple):
 @pytest.fixture(scope="module")
 def machine(debian: guest.Guest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     """Booted, with the drivers loaded: functions on the root bus, behind a root port, and behind a bridge."""
-    try:
-        drivers = modules.fetch("riscv64", debian, MODULES)
-    except HostError as error:
-        pytest.skip(f"no modules for Debian's kernel: {error}")
     folder = tmp_path_factory.mktemp("pci")
     initrd, output = folder / "initrd.gz", folder / "console"
     load = "\n".join(["#!/bin/sh -e", *(f"insmod /root/{name}.ko" for name in MODULES), ""])
-    extra = {f"root/{name}.ko": data for name, data in drivers.items()}
+    extra = drivers(debian, MODULES)
     extra |= {"root/lease": LEASE.encode(), "root/load": load.encode(), "root/list": LIST.encode()}
     initrd.write_bytes(guest.initrd(debian.busybox.read_bytes(), extra))
     disks = {name: folder / name for name in ("vda", "vdb", "nvme0n1")}

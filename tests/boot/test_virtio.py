@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import pytest
 
-from ratite.errors import HostError
-from ratite.fetch import guest, modules
+from ratite.fetch import guest
+from tests.boot.conftest import drivers
 from tests.boot.session import Shell, boot, linux
 
 pytestmark = [pytest.mark.boot, pytest.mark.slow]
@@ -49,13 +49,9 @@ class Machine(NamedTuple):
 @pytest.fixture(scope="module")
 def machine(debian: guest.Guest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     """Booted, with the drivers loaded."""
-    try:
-        drivers = modules.fetch("riscv64", debian, MODULES)
-    except HostError as error:
-        pytest.skip(f"no modules for Debian's kernel: {error}")
     folder = tmp_path_factory.mktemp("virtio")
     initrd, disk, output = folder / "initrd.gz", folder / "disk", folder / "console"
-    extra = {f"root/{name}.ko": data for name, data in drivers.items()}
+    extra = drivers(debian, MODULES)
     extra |= {"root/lease": LEASE.encode(), "root/load": _load_script()}
     initrd.write_bytes(guest.initrd(debian.busybox.read_bytes(), extra))
     with disk.open("wb") as f:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from ratite.cpu.scheduler import Parallel, Processor
 from ratite.cpu.vcpu import Event
 from tests.isa.riscv import harts
+from tests.user.cross import cross_compiler
 
 COMPILER = "riscv64-linux-gnu-gcc"
 SOURCE = Path(__file__).with_name("programs") / "torture.c"
@@ -25,16 +27,16 @@ BOARD = ("-M", "virt", "-m", "16", "-bios", "none", "-display", "none", "-serial
 needs_compiler = pytest.mark.skipif(shutil.which(COMPILER) is None, reason=f"no {COMPILER}")
 
 
-def build(folder: Path, workers: int, rounds: int, *options: str) -> str:
+def build(folder: Path, workers: int, rounds: int, *options: str, compiler: Sequence[str] = (COMPILER, "-march=rv64gc")) -> str:
     program = str(folder / "torture")
     numbers = (f"-DWORKERS={workers}", f"-DROUNDS={rounds}")
-    subprocess.run([COMPILER, "-O2", "-march=rv64gc", "-static", *numbers, "-o", program, str(SOURCE), *options], check=True)
+    subprocess.run([*compiler, "-O2", "-static", *numbers, "-o", program, str(SOURCE), *options], check=True)
     return program
 
 
-def status(entry: str, *words: str) -> int:
+def status(entry: str, *words: str, isa: str = "riscv64") -> int:
     """Exit status of a program of Ratite's; that of the guest tells which check failed."""
-    command = [sys.executable, "-c", f"from ratite.cli.{entry} import riscv64; raise SystemExit(riscv64())", *words]
+    command = [sys.executable, "-c", f"from ratite.cli.{entry} import {isa}; raise SystemExit({isa}())", *words]
     return subprocess.run(command, check=False, timeout=300, stdin=subprocess.DEVNULL).returncode
 
 
@@ -47,10 +49,10 @@ def test_torture_on_a_board(tmp_path: Path, workers: int, rounds: int, thread: s
     assert status("system", *BOARD, "-smp", str(workers), "-accel", f"tcg,thread={thread}", "-kernel", program) == 0
 
 
-@needs_compiler
-def test_torture_in_a_process(tmp_path: Path) -> None:
+@pytest.mark.parametrize("isa", ["riscv64", "loongarch64"])
+def test_torture_in_a_process(isa: str, tmp_path: Path) -> None:
     """The same with sixteen threads of a Linux program."""
-    assert status("user", build(tmp_path, 16, 1000, "-pthread")) == 0
+    assert status("user", build(tmp_path, 16, 1000, "-pthread", compiler=cross_compiler(isa).command), isa=isa) == 0
 
 
 class _Broken(Processor):

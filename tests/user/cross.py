@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from ratite.errors import HostError
+from ratite.testing import cross
+
 RISCV_CC = shutil.which("riscv64-linux-gnu-gcc")
-LOONGARCH_CC = next(filter(None, (shutil.which(f"loongarch64-linux-gnu-gcc{version}") for version in ("", "-15", "-14"))), None)
-CROSS_CC = {"riscv64": RISCV_CC, "loongarch64": LOONGARCH_CC}
-"""Compilers with a C library, by architecture."""
 HOST_CC = shutil.which("gcc")
 QEMU = shutil.which("qemu-riscv64-static") or shutil.which("qemu-riscv64")
 QEMU32 = shutil.which("qemu-riscv32-static") or shutil.which("qemu-riscv32")
@@ -22,6 +22,14 @@ needs_qemu = pytest.mark.skipif(QEMU is None, reason="no qemu-riscv64")
 
 
 needs_qemu32 = pytest.mark.skipif(QEMU32 is None, reason="no qemu-riscv32")
+
+
+def cross_compiler(arch: str) -> cross.Compiler:
+    """A compiler for Linux programs of an architecture; the test is skipped where there is none to be had."""
+    try:
+        return cross.compiler(arch)
+    except HostError as error:
+        pytest.skip(str(error))
 
 
 def check_constants(compiler: str, includes: str, expected: dict[str, int], tmp_path: Path) -> list[str]:

@@ -141,3 +141,11 @@ def test_exceptions_become_signals(cause: int, value: int, signo: int, code: int
     """As arch/loongarch/kernel/traps.c sends them; code 0 is left to the memory map."""
     fault = ABI.trap(ABI.registers(VCPU), cause, value)
     assert (fault.signo, fault.code) == (signo, code)
+
+
+def test_a_misaligned_jump_faults_where_it_went() -> None:
+    """The jump itself is over: the signal's frame has the address that is no multiple of four."""
+    registers = ABI.registers(VCPU)
+    registers.pc[0] = 0x4000
+    assert ABI.trap(registers, Cause.FETCH_ADDRESS, 0x1002).address == 0x1002
+    assert registers.pc[0] == 0x1002

@@ -8,16 +8,17 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from tests.user.cross import (
-    CROSS_CC,
     HOST_CC,
     QEMU,
     QEMU32,
     RISCV_CC,
+    cross_compiler,
     needs_host_cc,
     needs_qemu,
     needs_qemu32,
@@ -37,8 +38,9 @@ QEMU_DIFFERS = {
                "madvise(a, PAGE, 12345)": "advice is not checked",
                'lines_with("[heap]")': "the heap has no name in maps"},
 }
-# It can not start another guest program by itself (execve of /proc/self/exe), which these programs are about.
-QEMU_CAN_NOT = {"process", "threads"}
+# It can not start another guest program by itself (execve of /proc/self/exe), which the first two are about. Of the last it dies now and then: of
+# a SIGSEGV that is sent to a thread.
+QEMU_CAN_NOT = {"process", "threads", "sent_faults"}
 
 
 @pytest.fixture(scope="module")
@@ -46,11 +48,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("programs")
 
 
-def build(compiler: str | None, name: str, out: Path, *flags: str) -> Path:
+def build(compiler: str | Sequence[str] | None, name: str, out: Path, *flags: str) -> Path:
     assert compiler is not None
+    command = [compiler] if isinstance(compiler, str) else compiler
     if not out.exists():
         out.parent.mkdir(parents=True, exist_ok=True)
-        subprocess.run([compiler, "-O1", "-w", "-pthread", *flags, str(PROGRAMS / f"{name}.c"), "-o", str(out)],
+        subprocess.run([*command, "-O1", "-w", "-pthread", *flags, str(PROGRAMS / f"{name}.c"), "-o", str(out)],
                        check=True)
     return out
 
@@ -70,15 +73,13 @@ def native(name: str, folder: Path) -> list[str]:
 @needs_host_cc
 @pytest.mark.parametrize("linking", ["static", "dynamic"])
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("arch", CROSS_CC)
+@pytest.mark.parametrize("arch", ["riscv64", "loongarch64"])
 def test_as_on_linux(arch: str, name: str, linking: str, folder: Path) -> None:
     """Ratite's run prints what the host's kernel makes the program print."""
-    if CROSS_CC[arch] is None:
-        pytest.skip(f"no compiler with a C library for {arch}")
-    if linking == "dynamic" and not Path(f"/usr/{arch}-linux-gnu").is_dir():
-        pytest.skip(f"no shared libraries of {arch}")
-    program = build(CROSS_CC[arch], name, folder / arch / linking / name, *(["-static"] if linking == "static" else []))
-    assert run([*(word.replace("riscv64", arch) for word in RATITE), str(program)], program.parent) == native(name, folder)
+    compiler = cross_compiler(arch)
+    program = build(compiler.command, name, folder / arch / linking / name, *(["-static"] if linking == "static" else []))
+    options = compiler.options if linking == "dynamic" else []
+    assert run([*(word.replace("riscv64", arch) for word in RATITE), *options, str(program)], program.parent) == native(name, folder)
 
 
 @needs_riscv_cc

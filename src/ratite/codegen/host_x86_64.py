@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import functools
 import struct
-from typing import Any
 
-from ratite.codegen.elfobj import Reloc
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ratite.codegen.elfobj import Reloc
 
 #: How many guest registers native code keeps in host registers.
 PINNED = 8
@@ -216,6 +219,9 @@ declare void @llvm.x86.sse.ldmxcsr(ptr)
 
 #: LLVM text that makes a number unknown, to be followed by the number.
 HIDDEN_FLOAT = 'call {ty} asm "", "=x,0"'
+
+#: Signals of accesses that fault (signal(7)).
+SIGSEGV, SIGBUS = 11, 7
 
 # --- signal frames of Linux (arch/x86/include/uapi/asm/sigcontext.h): byte offsets in ucontext_t ---------------------------------------------
 _GREGS = 40

@@ -9,14 +9,21 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from ratite.cpu.threads import quiet_thread
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ratite.codegen.library import Library
     from ratite.codegen.stencil import Job
     from ratite.cpu.vcpu import Vcpu
+
+
+class Missing(Exception):
+    """A form that has not been compiled."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
 
 
 class Order:

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from ratite.codegen.runtime import TRACE_EXCEPTIONS
+from ratite.codegen.tables import TRACE_EXCEPTIONS
 from ratite.cpu.codepage import PAGE
 from ratite.cpu.engine import Engine
 from ratite.cpu.scheduler import Processor, Scheduler

@@ -7,20 +7,33 @@ instruction is an entry, and branches inside the page are linked directly. What 
 from __future__ import annotations
 
 from bisect import bisect_right
-from typing import TYPE_CHECKING
 
 from ratite import log
 from ratite.codegen.choosing import BEYOND, DONE, FULL
 from ratite.codegen.joining import OFFSET
 from ratite.cpu.codepage import PAGE, CodePage, Unit
-from ratite.cpu.compiling import Awaited
-from ratite.cpu.memo import Memo, Missing
+from ratite.cpu.compiling import Awaited, Missing
 from ratite.cpu.runs import Runs, count_runs
 from ratite.cpu.walker import INSIDE, INSTRUCTION, NEITHER, Walker
 from ratite.errors import HostError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ratite.cpu.engine import Engine
+    from ratite.cpu.memo import Memo
+
+
+class _Memos(dict[int, "Memo"]):
+    """The entries of each context, from when they are asked for first."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def __missing__(self, context: int) -> Memo:
+        from ratite.cpu.memo import Memo
+
+        memo = self[context] = Memo(self._engine, context)
+        return memo
 
 
 class Translator:
@@ -28,7 +41,7 @@ class Translator:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self.memos = [Memo(engine, n) for n in range(engine.arch.contexts)]
+        self.memos = _Memos(engine)
         self.walker = Walker(engine)
         self.units: list[Unit] = []
         self._starts: list[int] = []

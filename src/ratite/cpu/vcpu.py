@@ -6,24 +6,38 @@ import ctypes
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 from ratite import log
 from ratite.bits import mask
+from ratite.codegen.endings import GuestTrap, Leave
 from ratite.codegen.host_x86_64 import MXCSR
-from ratite.codegen.lower import RESERVATION_BITS, RESERVATIONS
-from ratite.codegen.reference import Evaluator, GuestTrap, Leave, Move, evaluator, move_of
-from ratite.codegen.runtime import JUMP_PAGES, state_size, tlb_base
-from ratite.codegen.stencil import JUMP_BASE, JUMP_ENTRIES, JUMP_SIZE, TLB_ENTRIES, TLB_SIZE, Form, block_of
+from ratite.codegen.tables import (
+    JUMP_BASE,
+    JUMP_ENTRIES,
+    JUMP_PAGES,
+    JUMP_SIZE,
+    RESERVATION_BITS,
+    RESERVATIONS,
+    TLB_ENTRIES,
+    TLB_SIZE,
+    state_size,
+    tlb_base,
+)
 from ratite.cpu.codepage import PAGE
 from ratite.cpu.compiling import Awaited, Order
 from ratite.cpu.engine import MOMENT, Engine
 from ratite.cpu.hostmem import HostBuffer
 from ratite.errors import HostError, MemoryAccessError
 from ratite.isa.arch import Exit
-from ratite.isa.dsl import Insn, RegFile
-from ratite.isa.dsl.state import ISA_BASE, Slot
+from ratite.isa.dsl.state import ISA_BASE, RegFile, Slot
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ratite.codegen.forms import Form
+    from ratite.codegen.reference import Evaluator, Move
+    from ratite.isa.dsl import Insn
 
 #: For how many moments those who should not wait for the lock are waited for: on a busy host, a thread that has been woken does not run at once.
 _MOST_MOMENTS = 20
@@ -32,7 +46,6 @@ _MOST_MOMENTS = 20
 BASE = 4096
 
 
-@dataclass
 class Event:
     """Why `run` came back.
 
@@ -41,11 +54,10 @@ class Event:
     for an interrupt), "firmware" (a call to firmware that Ratite provides).
     """
 
-    kind: str
-    cause: int = 0
-    value: int = 0
-    signo: int = 0
-    code: int = 0
+    __slots__ = ("cause", "code", "kind", "signo", "value")
+
+    def __init__(self, kind: str, cause: int = 0, value: int = 0, signo: int = 0, code: int = 0) -> None:
+        self.kind, self.cause, self.value, self.signo, self.code = kind, cause, value, signo, code
 
 
 class _File:
@@ -191,7 +203,7 @@ class Vcpu:
         self._decoded: dict[tuple[int, int], tuple[Evaluator, list[int]]] = {}
         self._reason, self._next_pc, self._trap_cause = self._word("reason"), self._word("next_pc"), self._word("trap_cause")
         self._access_record, self._device_address = self._word("access_record"), self._word("device_address")
-        self._sent_fault, self._in_region = self._word("sent_fault"), self._word("in_region")
+        self._in_region = self._word("in_region")
         self._orders: list[Order] = []
         self.tables = {name: HostBuffer(size) for name, size in arch.tables.items()}
         self.owner: Any = None
@@ -205,8 +217,6 @@ class Vcpu:
         self.kicked = False  # asked to come back
         self._prepare()
         engine.vcpus.append(self)
-        if engine.faults is not None:
-            engine.faults.add_vcpu(self.env)
 
     def _word(self, name: str) -> int:
         """Index in `words` of a field."""
@@ -317,6 +327,11 @@ class Vcpu:
         """Host address of the byte that makes `run` return when it is not zero; for signal handlers in native code."""
         return self.env + self.engine.arch.layout.slots["host_attention"].offset
 
+    def leave_sent_faults_to(self, handler: int) -> None:
+        """Have a native handler get the signals SIGSEGV and SIGBUS where they are no faults: those that somebody sends (user mode)."""
+        assert self.engine.faults is not None
+        self.engine.faults.leave_sent_to(handler)
+
     def fork_lock(self) -> AbstractContextManager[Any]:
         """To be held while the process forks, so that the child finds the engine's tables in order."""
         return self.engine.quiet()
@@ -330,8 +345,6 @@ class Vcpu:
         if self.engine.sampler is not None:
             self.engine.sampler.ended()
         self.engine.vcpus.remove(self)
-        if self.engine.faults is not None:
-            self.engine.faults.remove_vcpu(self.env)
 
     def detach(self) -> None:
         """The engine has come to its end: nothing native can be called any more."""
@@ -408,8 +421,6 @@ class Vcpu:
     def _handle(self, reason: int) -> Event | None:
         if reason == Exit.INTERRUPT:
             self.state.host_attention = 0
-            if self.words[self._sent_fault]:
-                return self._take_sent_fault()
             if self.sampled and self._sample() and not self.kicked and self.engine.user is None:
                 return None  # a process may have been told of a signal in the same way
             self.kicked = False
@@ -536,16 +547,8 @@ class Vcpu:
     def _host_fault(self) -> Event:
         """The host refused an access of generated code (user mode)."""
         assert self.engine.user is not None
-        return self._fault_event(int(self.state.trap_cause), (int(self.state.trap_value) - self.engine.user.base) & self._mask)
-
-    def _take_sent_fault(self) -> Event:
-        """Somebody sent a signal of the kind that refused accesses make (user mode)."""
-        both, self.words[self._sent_fault] = self.words[self._sent_fault], 0
-        return self._fault_event(both, 0)
-
-    def _fault_event(self, both: int, address: int) -> Event:
-        code = both & 0xFFFFFFFF
-        return Event("fault", 0, address, both >> 32, code - (1 << 32) if code >> 31 else code)
+        both = int(self.state.trap_cause)
+        return Event("fault", 0, (int(self.state.trap_value) - self.engine.user.base) & self._mask, both >> 32, both & 0xFFFFFFFF)
 
     def _native(self, name: str, arguments: int) -> Callable[..., int]:
         """A native helper as a function; those of the engine take and give 64 bits, those of the ISA the register width."""
@@ -657,6 +660,9 @@ class Vcpu:
 
     def _learn_access(self) -> tuple[Move | None, int]:
         """Take the instruction at next_pc apart, and remember that for the next time that its machine code leaves."""
+        from ratite.codegen.reference import move_of
+        from ratite.codegen.stencil import block_of
+
         arch = self.engine.arch
         word, length = self.fetch(self.state.pc)
         insn = arch.decoder.decode(word, length) or arch.illegal
@@ -694,6 +700,9 @@ class Vcpu:
         form, operands = self._form(insn, word)
         evaluate = self._evaluators.get(form)
         if evaluate is None:
+            from ratite.codegen.reference import evaluator
+            from ratite.codegen.stencil import block_of
+
             evaluate = self._evaluators[form] = evaluator(block_of(insn, arch, form), insn, arch.layout)
         if not insn.text.privileged:
             self._decoded[word, length] = evaluate, operands

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from ratite import Machine
+from ratite.testing import cross
 
 PROGRAMS = Path(__file__).with_name("programs")
 BARE = (
@@ -61,9 +62,8 @@ QEMU: dict[str, dict[int, str]] = {
 
 def commands() -> list[list[str]]:
     """Compilers that know LoongArch, with their options."""
-    gcc = [[f"loongarch64-linux-gnu-gcc{version}", "-march=loongarch64"] for version in ("", "-15", "-14")]
-    clang = [[f"clang-{n}", "--target=loongarch64-linux-gnusf", f"-fuse-ld=lld-{n}"] for n in range(25, 17, -1)]
-    return gcc + clang
+    soft = "linux-gnusf"    # no floating point, whose registers nobody switches on
+    return [[*command, *(["-march=loongarch64"] if len(command) == 1 else [])] for command in cross.commands("loongarch64", soft)]
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,5 @@
 /* Processors that share memory try to lose each other's updates. Runs on a bare RISC-V board (-DBARE: every hart starts at `_start`) and as a
- * Linux program with threads. Ends with status 0, or with the number of the check that failed.
+ * Linux program with threads, on LoongArch too. Ends with status 0, or with the number of the check that failed.
  *
  * WORKERS processors do ROUNDS rounds of each part; all wait for one another between the parts. */
 
@@ -15,6 +15,77 @@ typedef unsigned int half;
 #define NODES 8
 
 static void finish(int status);
+
+/* --- what differs between architectures: load-linked, and store-conditional, which says whether it failed; a barrier; changed code ---------- */
+#ifdef __loongarch__
+
+static inline word linked_d(volatile word *at)
+{
+    word seen;
+    asm volatile("ll.d %0, %1, 0" : "=&r"(seen) : "r"(at) : "memory");
+    return seen;
+}
+
+static inline int failed_d(volatile word *at, word n)
+{
+    asm volatile("sc.d %0, %1, 0" : "+&r"(n) : "r"(at) : "memory");
+    return !n;
+}
+
+static inline half linked_w(volatile half *at)
+{
+    word seen;
+    asm volatile("ll.w %0, %1, 0" : "=&r"(seen) : "r"(at) : "memory");
+    return (half)seen;
+}
+
+static inline int failed_w(volatile half *at, word n)
+{
+    asm volatile("sc.w %0, %1, 0" : "+&r"(n) : "r"(at) : "memory");
+    return !n;
+}
+
+#define BARRIER() asm volatile("dbar 0" : : : "memory")
+#define SEE_CODE() asm volatile("ibar 0" : : : "memory")
+#define LOAD_A0(n) (0x03800004 | (n) << 10) /* ori a0, zero, n */
+#define RETURN 0x4c000020                   /* jirl zero, ra, 0 */
+
+#else
+
+static inline word linked_d(volatile word *at)
+{
+    word seen;
+    asm volatile("lr.d.aq %0, %1" : "=&r"(seen), "+A"(*at) : : "memory");
+    return seen;
+}
+
+static inline int failed_d(volatile word *at, word n)
+{
+    int failed;
+    asm volatile("sc.d.rl %0, %2, %1" : "=&r"(failed), "+A"(*at) : "r"(n) : "memory");
+    return failed;
+}
+
+static inline half linked_w(volatile half *at)
+{
+    half seen;
+    asm volatile("lr.w.aq %0, %1" : "=&r"(seen), "+A"(*at) : : "memory");
+    return seen;
+}
+
+static inline int failed_w(volatile half *at, word n)
+{
+    int failed;
+    asm volatile("sc.w.rl %0, %2, %1" : "=&r"(failed), "+A"(*at) : "r"(n) : "memory");
+    return failed;
+}
+
+#define BARRIER() asm volatile("fence rw, rw" : : : "memory")
+#define SEE_CODE() asm volatile("fence.i" : : : "memory")
+#define LOAD_A0(n) ((n) << 20 | 0x513) /* li a0, n */
+#define RETURN 0x8067                  /* ret */
+
+#endif
 
 static volatile word arrived, generation;
 
@@ -44,18 +115,18 @@ static volatile half by_amo_w, by_lr_w, neighbour[2];
 
 static void lr_sc_add_d(volatile word *at, word n)
 {
-    word seen, failed;
+    word seen;
     do
-        asm volatile("lr.d.aq %0, %2\n add %0, %0, %3\n sc.d.rl %1, %0, %2" : "=&r"(seen), "=&r"(failed), "+A"(*at) : "r"(n) : "memory");
-    while (failed);
+        seen = linked_d(at);
+    while (failed_d(at, seen + n));
 }
 
 static void lr_sc_add_w(volatile half *at, half n)
 {
-    word seen, failed;
+    half seen;
     do
-        asm volatile("lr.w.aq %0, %2\n addw %0, %0, %3\n sc.w.rl %1, %0, %2" : "=&r"(seen), "=&r"(failed), "+A"(*at) : "r"(n) : "memory");
-    while (failed);
+        seen = linked_w(at);
+    while (failed_w(at, seen + n));
 }
 
 static void count(word me)
@@ -112,28 +183,23 @@ static void check_locks(void)
 
 /* --- a stack of nodes that come back: what a compare-and-swap would not notice -------------------------------------------------------------- */
 static struct node { struct node *volatile next; volatile word taken; } nodes[NODES];
-static struct node *volatile top;
+static volatile word top; /* a struct node * */
 
 static struct node *pop(void)
 {
     struct node *seen;
-    word next, failed;
-    do {
-        asm volatile("1: lr.d.aq %0, %2\n li %1, 0\n beqz %0, 2f\n ld %3, 0(%0)\n sc.d.rl %1, %3, %2\n 2:"
-                     : "=&r"(seen), "=&r"(failed), "+A"(top), "=&r"(next) : : "memory");
-    } while (failed);
+    do
+        seen = (struct node *)linked_d(&top);
+    while (seen && failed_d(&top, (word)seen->next));
     return seen;
 }
 
 static void push(struct node *n)
 {
-    struct node *seen;
-    word failed;
     do {
-        asm volatile("lr.d.aq %0, %1" : "=r"(seen), "+A"(top) : : "memory");
-        n->next = seen;
-        asm volatile("fence\n sc.d.rl %0, %2, %1" : "=r"(failed), "+A"(top) : "r"(n) : "memory");
-    } while (failed);
+        n->next = (struct node *)linked_d(&top);
+        BARRIER();
+    } while (failed_d(&top, (word)n));
 }
 
 static void juggle(word me)
@@ -158,7 +224,7 @@ static void juggle(word me)
 static void check_stack(void)
 {
     word found = 0;
-    for (struct node *n = top; n; n = n->next) {
+    for (struct node *n = (struct node *)top; n; n = n->next) {
         check(!(found >> (n - nodes) & 1), 24);
         found |= 1UL << (n - nodes);
     }
@@ -184,7 +250,7 @@ static void order(word me)
         wait_for_all();
         if (me < 2) {
             said[me] = 1;
-            asm volatile("fence rw, rw" : : : "memory");
+            BARRIER();
             heard[me] = said[1 - me];
         }
         wait_for_all();
@@ -239,8 +305,8 @@ static void work(word me)
 
 static void put_code(half n)
 {
-    code[0] = n << 20 | 0x513; /* li a0, n */
-    code[1] = 0x8067;          /* ret */
+    code[0] = LOAD_A0(n);
+    code[1] = RETURN;
 }
 
 #ifdef BARE
@@ -255,7 +321,7 @@ static void finish(int status)
 }
 static void relax(void) { }
 static void write_code(half n) { put_code(n); }
-static void see_code(void) { asm volatile("fence.i" : : : "memory"); }
+static void see_code(void) { SEE_CODE(); }
 
 static volatile word spare[2][512] __attribute__((aligned(4096))), root[512] __attribute__((aligned(4096)));
 static volatile word middle[512] __attribute__((aligned(4096))), leaves[512] __attribute__((aligned(4096)));
@@ -343,7 +409,11 @@ static void write_code(half n)
     put_code(n);
     __builtin___clear_cache((char *)code, (char *)code + 8);
 }
+#ifdef __loongarch__
+static void see_code(void) { SEE_CODE(); } /* the kernel does nothing for other threads there */
+#else
 static void see_code(void) { }
+#endif
 static void *thread(void *me) { work((word)me); return 0; }
 
 int main(void)

@@ -5,7 +5,6 @@ What peers are known to do otherwise is in `SKIPS` of the kit's module for the I
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
@@ -24,7 +23,7 @@ QUICK, LONG = 15, 400
 FEW = 3
 
 QEMU = "qemu-loongarch64-static"
-RATITE = (sys.executable, "-c", "import sys; from ratite.cli.user import loongarch64; sys.exit(loongarch64())")
+
 
 def _compare(about: Subject, per_entry: int, peer: Engine) -> None:
     report = Report(SKIPS)
@@ -34,10 +33,16 @@ def _compare(about: Subject, per_entry: int, peer: Engine) -> None:
     assert report.compared[peer.name] > 250 * per_entry
 
 
-def _peer(name: str, command: tuple[str, ...], folder: Path) -> LinuxPeer:
-    if missing := TARGET.missing(command[0]):
+def _qemu(folder: Path) -> LinuxPeer:
+    if missing := TARGET.missing(QEMU):
         pytest.skip(missing)
-    return LinuxPeer(name, TARGET, command, folder)
+    return LinuxPeer("qemu", TARGET, [QEMU], folder)
+
+
+def _ratite(cpu: str, folder: Path) -> LinuxPeer:
+    if missing := TARGET.missing():
+        pytest.skip(missing)
+    return LinuxPeer.ratite("ratite", "loongarch64", TARGET, ["-cpu", cpu], folder)
 
 
 TRAPS = pytest.mark.parametrize("traps", [False, True], ids=["quiet", "traps"])
@@ -47,14 +52,14 @@ TRAPS = pytest.mark.parametrize("traps", [False, True], ids=["quiet", "traps"])
 def test_reference_agrees_with_qemu(traps: bool, tmp_path: Path) -> None:
     """Whole state after each instruction, exceptions included, as QEMU's user mode has it; with floating-point
     exceptions enabled, whole fcsr0 and the traps too."""
-    _compare(subject("la464,lsx=off", traps), QUICK, _peer("qemu", (QEMU,), tmp_path))
+    _compare(subject("la464,lsx=off", traps), QUICK, _qemu(tmp_path))
 
 
 @TRAPS
 @pytest.mark.slow
 def test_reference_agrees_with_qemu_at_length(traps: bool, tmp_path: Path) -> None:
     """The same with many more operands."""
-    _compare(subject("la464,lsx=off", traps), LONG, _peer("qemu", (QEMU,), tmp_path))
+    _compare(subject("la464,lsx=off", traps), LONG, _qemu(tmp_path))
 
 
 @pytest.fixture
@@ -68,7 +73,7 @@ def test_linux_program_agrees_with_reference(own_library: Path, tmp_path: Path) 
     """Whole state as a Linux program in Ratite's user mode sees it, where instructions run as machine code and exceptions
     arrive as signals: compiled for the purpose, then from disk and with floating-point exceptions enabled."""
     for traps in (False, True):
-        _compare(subject("max,lsx=off", traps), FEW, _peer("ratite", (*RATITE, "-cpu", "max,lsx=off"), tmp_path))
+        _compare(subject("max,lsx=off", traps), FEW, _ratite("max,lsx=off", tmp_path))
 
 
 def test_machine_code_agrees_with_reference() -> None:
@@ -93,5 +98,5 @@ def test_what_is_no_instruction_is_illegal_in_qemu(tmp_path: Path) -> None:
     """Words a bit or two away from instructions, which decode as nothing here, are illegal in QEMU too, but for fcmp with
     one of the ten conditions that the manual does not define, which QEMU 7.2 lets pass."""
     cases = [case for case in Generator(subject("la464,lsx=off"), seed=1).near_misses(4000) if case.word >> 20 not in (0x0C1, 0x0C2)]
-    for case, outcome in zip(cases, _peer("qemu", (QEMU,), tmp_path).run(cases), strict=True):
+    for case, outcome in zip(cases, _qemu(tmp_path).run(cases), strict=True):
         assert outcome.event == ILLEGAL, f"{case.word:#010x} is something else"

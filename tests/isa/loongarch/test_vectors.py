@@ -17,7 +17,7 @@ from ratite.testing.conformance.loongarch import EVENTS, SKIPS, TARGET, VIEWS, i
 from ratite.testing.conformance.reference import ReferenceEngine
 from ratite.user.abi.loongarch import LoongArch64
 from tests.isa.loongarch import recorded
-from tests.isa.loongarch.test_conformance import RATITE, own_library
+from tests.isa.loongarch.test_conformance import own_library
 
 __all__ = ["own_library"]
 
@@ -65,7 +65,7 @@ def test_linux_program_agrees_with_reference(own_library: Path, tmp_path: Path) 
     signal frames carry the context of LASX."""
     if missing := TARGET.missing():
         pytest.skip(missing)
-    _compare(_vector_cases(1), LinuxPeer("ratite", TARGET, (*RATITE, "-cpu", "max"), tmp_path))
+    _compare(_vector_cases(1), LinuxPeer.ratite("ratite", "loongarch64", TARGET, ["-cpu", "max"], tmp_path))
 
 
 # --- gates --------------------------------------------------------------------------------------------------------------

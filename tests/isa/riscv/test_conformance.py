@@ -19,7 +19,6 @@ from ratite.testing.conformance.native import NativePeer, RegionPeer, RestoredPe
 from ratite.testing.conformance.reference import ReferenceEngine
 from ratite.testing.conformance.riscv import EVENTS, HANDLES, SKIPS, binding, qemu_options, subject, target
 from ratite.testing.conformance.unicorn_peer import UnicornPeer
-from tests.isa.riscv.programs import Program, ratite
 
 WIDTHS = pytest.mark.parametrize("xlen", [64, 32])
 
@@ -129,8 +128,7 @@ def test_linux_program_agrees_with_reference(xlen: int, own_library: Path, tmp_p
     if missing := target(xlen).missing():
         pytest.skip(missing)
     for _ in range(2):
-        command = ratite(Program("linux_peer", xlen, bare=False))
-        _compare(xlen, FEW, LinuxPeer("ratite", target(xlen), command, tmp_path))
+        _compare(xlen, FEW, LinuxPeer.ratite("ratite", f"riscv{xlen}", target(xlen), [], tmp_path))
 
 
 def _from_nowhere(xlen: int) -> Iterator[Case]:
@@ -152,7 +150,6 @@ def test_loads_from_nowhere_fault_and_change_nothing(xlen: int, own_library: Pat
     if missing := target(xlen).missing():
         pytest.skip(missing)
     arch = subject(xlen).arch
-    command = ratite(Program("linux_peer", xlen, bare=False))
     report = Report(SKIPS)
-    report.compare(list(_from_nowhere(xlen)), ReferenceEngine(arch, EVENTS), LinuxPeer("ratite", target(xlen), command, tmp_path))
+    report.compare(list(_from_nowhere(xlen)), ReferenceEngine(arch, EVENTS), LinuxPeer.ratite("ratite", f"riscv{xlen}", target(xlen), [], tmp_path))
     assert not report.failures, str(report)

@@ -14,13 +14,13 @@ from ratite.boards.loongarch.core import LoongArchCore
 from ratite.boards.machine import Machine
 from ratite.boards.registry import MachineOptions, board
 from ratite.boards.support.acpi import AcpiTables
-from ratite.boards.support.device_tree import EMPTY, DeviceTree, Node, Value, cells64, with_chosen
+from ratite.boards.support.device_tree import EMPTY, DeviceTree, Node, Value, cells64, with_chosen, write_blob
 from ratite.boards.support.firmware import find_firmware
 from ratite.boards.support.fw_cfg import add_fw_cfg, command_line, offer_kernel
 from ratite.boards.support.loader import Loader, read_file
 from ratite.boards.support.pci import add_gpex, gpex_node
 from ratite.boards.support.smbios import offer_smbios
-from ratite.errors import HostError, ImageError, UsageError
+from ratite.errors import ImageError, UsageError
 from ratite.hw.block.pflash_cfi01 import Pflash
 from ratite.hw.char.ns16550 import Ns16550
 from ratite.hw.intc import loongarch_extioi, loongarch_ipi
@@ -236,11 +236,7 @@ def device_tree_blob(m: Machine, pcie: GpexHost, initrd: Loader | None) -> bytes
     if m.options.dtb:
         blob = with_chosen(m.options.dtb, read_file("device tree", m.options.dtb, m.ram_size), chosen)
     if m.options.dumpdtb:
-        try:
-            with open(m.options.dumpdtb, "wb") as file:
-                file.write(blob)
-        except OSError as error:
-            raise HostError(f"device tree file '{m.options.dumpdtb}': {error.strerror}") from None
+        write_blob(m.options.dumpdtb, blob)
         m.request_shutdown(0)
     return blob
 

@@ -8,12 +8,12 @@ from ratite.bits import GiB, KiB, MiB, align_up
 from ratite.boards.machine import Machine
 from ratite.boards.registry import MachineOptions, board
 from ratite.boards.riscv.boot import BootPlan, Payload, bits_of, load_payload, place_device_tree, reset_code
-from ratite.boards.support.device_tree import EMPTY, DeviceTree, Node, Value, cells64, with_chosen
+from ratite.boards.support.device_tree import EMPTY, DeviceTree, Node, Value, cells64, with_chosen, write_blob
 from ratite.boards.support.fw_cfg import add_fw_cfg, offer_kernel
 from ratite.boards.support.hart import Hart
 from ratite.boards.support.loader import read_file
 from ratite.boards.support.pci import add_gpex, gpex_node
-from ratite.errors import HostError, UsageError
+from ratite.errors import UsageError
 from ratite.hw.block.pflash_cfi01 import Pflash
 from ratite.hw.char.ns16550 import Ns16550
 from ratite.hw.intc.riscv_aclint import AclintMtimer, AclintSwi
@@ -149,11 +149,7 @@ def device_tree_blob(
     else:
         blob = device_tree(m, harts, plic, pcie, payload).blob()
     if m.options.dumpdtb:
-        try:
-            with open(m.options.dumpdtb, "wb") as file:
-                file.write(blob)
-        except OSError as error:
-            raise HostError(f"device tree file '{m.options.dumpdtb}': {error.strerror}") from None
+        write_blob(m.options.dumpdtb, blob)
         m.request_shutdown(0)
     return blob
 

@@ -113,6 +113,15 @@ def with_chosen(name: str, blob: bytes, properties: Mapping[str, Value]) -> byte
     return bytes(tree.as_bytearray())
 
 
+def write_blob(path: str, blob: bytes) -> None:
+    """Put a blob into a file of the user's. Raises HostError."""
+    try:
+        with open(path, "wb") as file:
+            file.write(blob)
+    except OSError as error:
+        raise HostError(f"device tree file '{path}': {error.strerror}") from None
+
+
 def _libfdt() -> Any:
     try:
         import libfdt

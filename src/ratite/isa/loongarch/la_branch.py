@@ -78,10 +78,12 @@ def bl(s: Session, o: JumpLink) -> None:
 def jirl(s: Session, o: JumpRegister) -> None:
     """Jump to rj + imm and keep the return address in rd.
 
-    An address that is no multiple of four raises the exception of its fetch; here that stands at the jump.
+    At an address that is no multiple of four the fetch raises an exception, when the jump has been done. Fetches do not look at that, so
+    it is raised here; `take_trap` and user mode know that it belongs to the address.
     """
     to = s.r[o.rj] + o.imm
-    with s.when((s.r[o.rj] & 3) != 0, likely=False):
-        s.trap(Cause.FETCH_ADDRESS, to)
+    misaligned = (s.r[o.rj] & 3) != 0
     s.r[o.rd] = s.npc
+    with s.when(misaligned, likely=False):
+        s.trap(Cause.FETCH_ADDRESS, to)
     s.jump(to)

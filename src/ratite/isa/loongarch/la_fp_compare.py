@@ -6,7 +6,10 @@ less, bit 2 equal, bit 3 unordered, bit 4 less or greater.
 
 from __future__ import annotations
 
-from ratite.ir import Value
+from collections.abc import Callable
+from typing import TypeVar
+
+from ratite.ir import Lanes, Value
 from ratite.isa.dsl import Session
 from ratite.isa.loongarch.floats import PRECISIONS, Precision, raw
 from ratite.isa.loongarch.formats import F2, FCompare
@@ -22,6 +25,23 @@ CONDITIONS = {
 LESS, EQUAL, UNORDERED, DIFFERENT = 2, 4, 8, 16
 
 
+Truth = TypeVar("Truth", Value, Lanes)
+
+
+def any_of(condition: int, none: Truth, less: Callable[[], Truth], equal: Truth, unordered: Truth) -> Truth:
+    """Whether one of the relations holds that a condition names; none: the truth value of nothing."""
+    found = none
+    if condition & LESS:
+        found = found | less()
+    if condition & EQUAL:
+        found = found | equal
+    if condition & UNORDERED:
+        found = found | unordered
+    if condition & DIFFERENT:
+        found = found | ~(equal | unordered)
+    return found
+
+
 def _to_flag(s: Session, o: FCompare, v: Value) -> None:
     s.fcc[o.cd] = v.zext(8)
 
@@ -32,18 +52,11 @@ def _holds(p: Precision, s: Session, a: Value, b: Value, condition: int, signall
     if signalling:
         s.fp("fle", 1, a, b, fmt=p.fmt)
     equal = s.fp("feq", 1, a, b, fmt=p.fmt)
-    # Ordering comparisons signal for quiet NaNs: they get zeros instead.
-    x, y = s.select(unordered, 0, a), s.select(unordered, 0, b)
-    found = s.const(0, 1)
-    if condition & LESS:
-        found = found | s.fp("flt", 1, x, y, fmt=p.fmt)
-    if condition & EQUAL:
-        found = found | equal
-    if condition & UNORDERED:
-        found = found | unordered
-    if condition & DIFFERENT:
-        found = found | ~(equal | unordered)
-    return found
+
+    def less() -> Value:    # ordering comparisons signal for quiet NaNs: they get zeros instead
+        return s.fp("flt", 1, s.select(unordered, 0, a), s.select(unordered, 0, b), fmt=p.fmt)
+
+    return any_of(condition, s.const(0, 1), less, equal, unordered)
 
 
 def _comparison(p: Precision, name: str, condition: int, signalling: bool) -> None:

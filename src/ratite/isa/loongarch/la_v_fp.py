@@ -8,7 +8,7 @@ from __future__ import annotations
 from ratite.ir import Lanes
 from ratite.isa.loongarch.exceptions import Cause
 from ratite.isa.loongarch.floats import DOUBLE, SINGLE, Precision, deliver, watch
-from ratite.isa.loongarch.la_fp_compare import CONDITIONS, DIFFERENT, EQUAL, LESS, UNORDERED
+from ratite.isa.loongarch.la_fp_compare import CONDITIONS, any_of
 from ratite.isa.loongarch.vectors import Text, Vector, four, one, three, two
 
 PRECISIONS = {32: SINGLE, 64: DOUBLE}
@@ -218,16 +218,11 @@ def _holds(numbers: Numbers, a: Lanes, b: Lanes, condition: int, signalling: boo
     if signalling:
         numbers.truth("fle", a, b)
     equal = numbers.truth("feq", a, b)
-    found = a.of(0)
-    if condition & LESS:  # ordering comparisons signal for quiet NaNs: they get zeros instead
-        found = found | numbers.truth("flt", unordered.select(a.of(0), a), unordered.select(a.of(0), b))
-    if condition & EQUAL:
-        found = found | equal
-    if condition & UNORDERED:
-        found = found | unordered
-    if condition & DIFFERENT:
-        found = found | ~(equal | unordered)
-    return found
+
+    def less() -> Lanes:    # ordering comparisons signal for quiet NaNs: they get zeros instead
+        return numbers.truth("flt", unordered.select(a.of(0), a), unordered.select(a.of(0), b))
+
+    return any_of(condition, a.of(0), less, equal, unordered)
 
 
 def _comparison(name: str, condition: int, signalling: bool) -> None:

@@ -7,10 +7,10 @@ configurations from `-cpu`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from functools import cached_property
 
 from ratite.errors import UsageError
+from ratite.record import Record
 
 #: Versions of the privileged architecture, in the order of time.
 PRIV_SPECS = ("v1.10.0", "v1.11.0", "v1.12.0")
@@ -55,8 +55,7 @@ CACHE_BLOCK = 64
 TIMEBASE = 10_000_000
 
 
-@dataclass(frozen=True)
-class RiscvConfig:
+class RiscvConfig(Record, frozen=True):
     """The properties of a hart.
 
     xlen: register width, 32 or 64. extensions: names from `EXTENSIONS`. priv_spec: one of `PRIV_SPECS`. mmu: the
@@ -84,7 +83,7 @@ class RiscvConfig:
     reset_vector: int = 0x1000
     short_isa_string: bool = False
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         if "i" not in self.extensions:
             raise UsageError(f"CPU {self.model}: the base instruction set 'i' cannot be left out")
         for name in sorted(self.extensions):
@@ -104,11 +103,11 @@ class RiscvConfig:
 
     def for_user_mode(self) -> RiscvConfig:
         """The same hart as a Linux program sees it."""
-        return replace(self, user=True, firmware=False)
+        return self.changed(user=True, firmware=False)
 
     def for_firmware(self) -> RiscvConfig:
         """The same hart with machine mode taken over by Ratite."""
-        return replace(self, user=False, firmware=True)
+        return self.changed(user=False, firmware=True)
 
     @cached_property
     def decoded(self) -> frozenset[str]:

@@ -9,15 +9,14 @@ half-precision, cryptography and float-in-x extensions, RV32E, enhanced PMP, the
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
 
 from ratite import keyval
 from ratite.errors import UsageError, unknown
 from ratite.isa.riscv.config import EXTENSIONS, PRIV_SPECS, SATP_MODES, SINCE_1_12, RiscvConfig
+from ratite.record import Record
 
 
-@dataclass(frozen=True)
-class Model:
+class Model(Record, frozen=True):
     """A CPU model as it is named on the command line."""
 
     name: str
@@ -67,8 +66,7 @@ _MISSING_MODELS = {"lowrisc-ibex": "enhanced PMP (x-epmp)", "x-rv128": "128-bit 
 Apply = Callable[[RiscvConfig, str], RiscvConfig]
 
 
-@dataclass(frozen=True)
-class Property:
+class Property(Record, frozen=True):
     """A property of a CPU. `apply` gives the configuration with the property set, or raises a UsageError that says what
     it accepts.
     """
@@ -88,7 +86,7 @@ def _changed(config: RiscvConfig, names: Iterable[str], on: bool) -> RiscvConfig
 def _unchecked(config: RiscvConfig, **changes: object) -> RiscvConfig:
     """`replace` without the checks: properties come one by one and may contradict each other until the last."""
     made = object.__new__(RiscvConfig)
-    made.__dict__.update({name: getattr(config, name) for name in RiscvConfig.__dataclass_fields__} | changes)
+    made.__dict__.update({name: getattr(config, name) for name in RiscvConfig._names} | changes)
     return made
 
 
@@ -249,7 +247,7 @@ def parse_cpu(text: str, xlen: int = 64) -> RiscvConfig:
             config = _apply(config, model, key, value)
     if config is None:
         raise UsageError("-cpu needs the name of a model; 'help' lists them")
-    return replace(config)
+    return config.changed()
 
 
 def _find_model(name: str, xlen: int) -> Model:

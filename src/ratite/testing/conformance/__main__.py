@@ -63,7 +63,7 @@ def _outside(profile: Profile, text: str, folder: Path) -> Engine:
     if found is None:
         raise HostError(f"there is no program {path or profile.qemu[0]}")
     version = version_of(found)
-    return LinuxPeer("qemu", profile.target, [found, *profile.qemu_options(version)], _ready(profile, folder), version)
+    return LinuxPeer("qemu", profile.target, [str(Path(found).absolute()), *profile.qemu_options(version)], _ready(profile, folder), version)
 
 
 def _own(profile: Profile, names: Sequence[str], folder: Path) -> Iterator[Engine]:
@@ -71,8 +71,7 @@ def _own(profile: Profile, names: Sequence[str], folder: Path) -> Iterator[Engin
         if name in _MACHINES:
             yield _MACHINES[name](profile.machine(), profile.handles)
         elif name == _USER:
-            code = f"import sys; from ratite.cli.user import {profile.name}; sys.exit({profile.name}())"
-            yield LinuxPeer(_USER, profile.target, [sys.executable, "-c", code, *profile.user_options], _ready(profile, folder))
+            yield LinuxPeer.ratite(_USER, profile.name, profile.target, profile.user_options, _ready(profile, folder))
 
 
 def _ready(profile: Profile, folder: Path) -> Path:

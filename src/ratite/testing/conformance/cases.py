@@ -15,7 +15,8 @@ from typing import Protocol
 from ratite.bits import mask
 from ratite.ir import ACCESSES, Block, Value
 from ratite.isa.arch import Arch
-from ratite.isa.dsl import Insn, record
+from ratite.isa.dsl import Insn
+from ratite.isa.dsl.record import record
 
 #: Address of the instruction under test. It is followed and preceded by what ends execution.
 CODE = 0x0010_0000
@@ -27,10 +28,20 @@ NOWHERE = 0x2000
 #: Events that end an instruction otherwise than by going on. Engines name them alike whatever the ISA's numbers are.
 ILLEGAL, BREAKPOINT, MISALIGNED, FAULT, CALL = "illegal", "breakpoint", "misaligned", "fault", "call"
 
+#: No event: a jump has been done, and an exception stands at the address it went to, as for every jump to where nothing is.
+AT_TARGET = ""
+
 
 def window() -> bytes:
     """What the memory window holds before every case: bytes that all differ from their neighbours."""
     return random.Random("window").randbytes(DATA_SIZE)
+
+
+def changes(before: bytes, after: bytes | bytearray, first: int = DATA) -> dict[int, int]:
+    """New bytes by address, of memory that begins at `first`."""
+    if before == after:
+        return {}
+    return {first + n: new for n, (old, new) in enumerate(zip(before, after, strict=True)) if old != new}
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import re
 import shutil
 import struct
 import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -25,8 +26,10 @@ from ratite.testing.conformance.cases import (
     MISALIGNED,
     Case,
     Outcome,
+    changes,
     window,
 )
+from ratite.testing.conformance.confinement import confine
 
 SOURCE = Path(__file__).with_name("linux_peer.c")
 
@@ -35,6 +38,8 @@ _VERSION = re.compile(r"version (\d+)\.(\d+)")
 
 _OPTIONS = ("-O1", "-static", "-nostdlib", "-ffreestanding", "-fno-builtin", "-fno-stack-protector")
 _REQUEST = struct.Struct("<2Q")
+
+_RATITE = "ratite.testing.conformance.confinement"
 
 _SIGNALS = {4: ILLEGAL, 5: BREAKPOINT, 7: MISALIGNED, 11: FAULT}
 
@@ -88,14 +93,22 @@ def version_of(emulator: str) -> tuple[int, ...]:
 
 class LinuxPeer:
     """Runs cases with `command`, which is followed by the program's path; the program is built in `folder`. `version`: that of
-    the emulator, which skips go by.
+    the emulator, which skips go by. Whatever the cases are, the host stays as it is (`ratite.testing.conformance.confinement`).
     """
 
     def __init__(self, name: str, target: Target, command: Sequence[str], folder: Path, version: tuple[int, ...] = ()) -> None:
         self.name, self.version, self._target = name, version, target
-        self._command, self._folder = command, folder
+        self._command, self._folder = [str(shutil.which(command[0]) or command[0]), *command[1:]], folder.absolute()
+        self._confine: Callable[[], None] | None = confine()
         self._initial = window()
         self._answer = struct.Struct(f"<Q{target.state.size}sQ64s")
+
+    @classmethod
+    def ratite(cls, name: str, isa: str, target: Target, options: Sequence[str], folder: Path) -> LinuxPeer:
+        """Ratite's user mode, which confines the program itself: it has files of its own to write."""
+        peer = cls(name, target, [sys.executable, "-m", _RATITE, isa, *options], folder)
+        peer._confine = None
+        return peer
 
     @cached_property
     def _program(self) -> Path:
@@ -109,7 +122,10 @@ class LinuxPeer:
     def run(self, cases: Sequence[Case]) -> Sequence[Outcome]:
         """The outcome of each case."""
         requests = window() + b"".join(self._request(case) for case in cases)
-        done = subprocess.run([*self._command, str(self._program)], input=requests, capture_output=True, check=False, timeout=300)
+        done = subprocess.run(
+            [*self._command, str(self._program)], input=requests, capture_output=True, check=False, timeout=300,
+            cwd=self._folder, start_new_session=True, preexec_fn=self._confine,
+        )  # fmt: skip
         answers = list(self._answer.iter_unpack(done.stdout[: len(done.stdout) // self._answer.size * self._answer.size]))
         reached = cases[min(len(answers), len(cases) - 1)]
         assert not done.returncode, f"{self.name}: status {done.returncode} at {reached}: {done.stderr.decode()[-1000:]}"
@@ -123,7 +139,7 @@ class LinuxPeer:
         signal, packed, first, data = answer
         seen = self._target.unpack(case, self._target.state.unpack(packed))
         old = self._initial[first : first + len(data)]
-        memory = {DATA + first + n: new for n, (was, new) in enumerate(zip(old, data, strict=False)) if was != new}
+        memory = changes(old, data[: len(old)], DATA + first)
         event = {**_SIGNALS, **self._target.signals}.get(signal, f"signal {signal}") if seen.pc == CODE else ""
         fields = {**case.fields, **seen.fields}
         return Outcome(seen.pc, seen.registers, fields, memory if first < DATA_SIZE else {}, event)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ratite.isa.arch import Arch
-from ratite.testing.conformance.cases import CODE, DATA, DATA_SIZE, Case, Outcome, window
+from ratite.testing.conformance.cases import CODE, DATA, DATA_SIZE, Case, Outcome, changes, window
 
 if TYPE_CHECKING:
     from ratite.cpu.vcpu import StateView
@@ -84,11 +84,10 @@ class _Machine:
 
     def changes(self) -> Mapping[int, int]:
         """Bytes of the window that have changed; it is as before then."""
-        data = self._space.dma_read(DATA, DATA_SIZE)
-        if data == self._initial:
-            return {}
-        self._space.dma_write(DATA, self._initial)
-        return {DATA + n: new for n, (old, new) in enumerate(zip(self._initial, data, strict=True)) if old != new}
+        found = changes(self._initial, self._space.dma_read(DATA, DATA_SIZE))
+        if found:
+            self._space.dma_write(DATA, self._initial)
+        return found
 
 
 class NativePeer:

@@ -6,11 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ratite.bits import mask, signed
-from ratite.codegen.reference import Evaluator, GuestTrap, Leave, evaluator
+from ratite.codegen.endings import GuestTrap, Leave
+from ratite.codegen.reference import Evaluator, evaluator
 from ratite.isa.arch import Arch
-from ratite.isa.dsl import Insn, record
+from ratite.isa.dsl import Insn
+from ratite.isa.dsl.record import record
 from ratite.isa.dsl.state import ISA_END
-from ratite.testing.conformance.cases import CODE, DATA, DATA_SIZE, FAULT, Case, Outcome, window
+from ratite.testing.conformance.cases import AT_TARGET, CODE, DATA, DATA_SIZE, FAULT, Case, Outcome, changes, window
 
 #: Where the state pointer points in the state's bytes: files may lie up to 128 bytes before it.
 _BASE = 128
@@ -138,11 +140,12 @@ class ReferenceEngine:
             pc = self._evaluator(insn, tuple(statics))(cpu, CODE, CODE + insn.length, *regs, *imms)
         except GuestTrap as trap:
             event = self.events[trap.cause]
+            pc = trap.value if event == AT_TARGET else CODE
         except _OutsideWindow:
             event = FAULT
         except Leave as leave:
             pc = leave.to
-        return Outcome(pc, self._registers(cpu, case), {n: cpu.get(n) for n in case.fields}, self._changes(cpu), event)
+        return Outcome(pc, self._registers(cpu, case), {n: cpu.get(n) for n in case.fields}, changes(self._initial, cpu.memory), event)
 
     def _prepared(self, case: Case) -> FlatCpu:
         cpu = FlatCpu(self.arch, self._initial)
@@ -166,8 +169,3 @@ class ReferenceEngine:
 
     def _registers(self, cpu: FlatCpu, case: Case) -> dict[str, tuple[int, ...]]:
         return {file: tuple(cpu.get(file, n) for n in range(len(v))) for file, v in case.registers.items()}
-
-    def _changes(self, cpu: FlatCpu) -> dict[int, int]:
-        if cpu.memory == self._initial:
-            return {}
-        return {DATA + n: new for n, (old, new) in enumerate(zip(self._initial, cpu.memory, strict=True)) if old != new}

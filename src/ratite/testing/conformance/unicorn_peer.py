@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from ratite.testing.conformance.cases import CODE, DATA, DATA_SIZE, FAULT, ILLEGAL, Case, Outcome, window
+from ratite.testing.conformance.cases import CODE, DATA, DATA_SIZE, FAULT, ILLEGAL, Case, Outcome, changes, window
 
 _PAGE = 0x1000
 
@@ -89,8 +89,7 @@ class UnicornPeer:
         return "" if self._interrupt is None else self._binding.events[self._interrupt]
 
     def _changes(self) -> dict[int, int]:
-        data = self._machine.mem_read(DATA, DATA_SIZE)
-        if data == self._initial:
-            return {}
-        self._machine.mem_write(DATA, self._initial)
-        return {DATA + n: new for n, (old, new) in enumerate(zip(self._initial, data, strict=True)) if old != new}
+        found = changes(self._initial, self._machine.mem_read(DATA, DATA_SIZE))
+        if found:
+            self._machine.mem_write(DATA, self._initial)
+        return found

@@ -13,7 +13,7 @@ import struct
 from errno import EFAULT
 
 from ratite.bits import align_down
-from ratite.isa.loongarch.exceptions import Cause
+from ratite.isa.loongarch.causes import Cause
 from ratite.user.abi.base import AlternateStack, Fault, Handler
 from ratite.user.abi.generic import numbers_64
 from ratite.user.abi.registers import SIGINFO_SIZE, RegisterAbi, Registers, mirrored
@@ -107,6 +107,7 @@ class LoongArch64(RegisterAbi):
             case Cause.ALIGNMENT:
                 return Fault(SIGBUS, BUS_ADRALN, value)
             case Cause.FETCH_ADDRESS:
+                r.pc[0] = value    # the jump has been done
                 return Fault(SIGBUS, BUS_ADRERR, value)
             case Cause.BOUND_CHECK:
                 return Fault(SIGSEGV, SEGV_BNDERR, pc)

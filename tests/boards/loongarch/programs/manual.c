@@ -23,6 +23,8 @@ int main(void)
     probe("fetch not aligned", 0, JUMP_A1);
     arguments[1] = (u64)code + 6;
     probe("fetch not aligned, from below", 3, JUMP_A1);
+    probe("fetch not aligned, after a call", 0, JUMP_A1 | A0);
+    line("return address, behind the call", frame.a[0] - (u64)code);
     csr_write(MISC, 1 << 7);
     probe("rdtime forbidden to level 3, at 0", 0, RDTIME_D, csrrd(SAVE0, A0), csrrd(SAVE0, A1));
     run((const u32[]){RDTIME_D}, 1, code, (u64)code, 3);
