@@ -40,7 +40,7 @@ from ratite.memory import AddressSpace, RamBlock
 
 RAM, ENTRY = 0x8000_0000, 0x8020_0000
 DATA = RAM + 0x30_0000
-ECALL = 0x73
+ECALL, WFI = 0x73, 0x10500073
 SSIP, STIP = 1 << 1, 1 << 5
 PROGRAM = Path(__file__).parents[2] / "isa/riscv/programs/sbi.S"
 COMPILER = "riscv64-linux-gnu-gcc"
@@ -257,6 +257,27 @@ def test_timer(machine: TestMachine, legacy: bool) -> None:
     machine.call(extension, 0, 0)
     machine.clock.advance(1)
     assert hart.timer_interrupt()
+
+
+@pytest.mark.parametrize("native", [False, True])
+def test_timer_in_native_code(machine: TestMachine, native: bool) -> None:
+    """A call by `ecall` of the running hart is answered before firmware is asked, and means the same."""
+    hart, state = machine.harts[0], machine.harts[0].state
+    state.clock_frozen, state.mie, state.mstatus, state.stvec = machine.clock.now(), STIP, 2, ENTRY + 0x100
+    for n, word in enumerate((ECALL, WFI, ECALL)):
+        machine.memory.write(ENTRY + 4 * n, 4, word)
+    state.x[17], state.x[16], state.x[10], state.x[11] = TIME, 0, 50, 7
+    event = hart.cpu.run() if native else (hart.cpu.step() or hart.cpu.step())
+    assert event is not None and event.kind == "halt"
+    assert (state.x[10], state.x[11], state.pc, machine.clock.next_deadline()) == (0, 0, ENTRY + 8, 5000)
+    assert not hart.timer_interrupt()
+    machine.clock.advance_to(5000)
+    assert hart.timer_interrupt()
+    state.mip_soft = state.attention = 0
+    state.x[17], state.x[10], state.pc = TIME, 0, ENTRY    # gone by: taken at once
+    hart.cpu.step()
+    hart.cpu.poll()
+    assert (state.pc, state.scause, state.sepc) == (ENTRY + 0x100, 1 << 63 | 5, ENTRY + 4)
 
 
 def test_timer_follows_the_time_offset(machine: TestMachine) -> None:

@@ -23,7 +23,7 @@ _INSTRUCTIONS = (
 #: The files that instruction texts and native helpers draw on.
 _SHARED = (
     "formats", "formats_c", "floats", "exceptions", "state", "config",
-    "csr", "counters", "interrupts", "status", "timer", "traps", "mmu", "pmp",
+    "csr", "counters", "interrupts", "status", "timer", "sbi_calls", "traps", "mmu", "pmp",
 )  # fmt: skip
 
 #: Modules whose source decides what machine code looks like; caches of it are keyed by their content.

@@ -359,6 +359,9 @@ def fence(s: Session, o: None_) -> None:
 def ecall(s: Session, o: None_) -> None:
     """Call the execution environment."""
     if s.context == 1 and s.config.firmware:
+        from ratite.isa.riscv.sbi_calls import answer
+
+        answer(s)
         s.exit(Exit.FIRMWARE, s.pc)
     else:
         s.trap(8 + s.context)
