@@ -1,7 +1,8 @@
 """Regions stay right while everything under them changes: mappings, code, interrupts, privilege modes.
 
 A loop in supervisor mode calls a function in another page and compares what that says with what a data page says. An interrupt handler in machine
-mode exchanges both pages together and says so by counting. Another thread raises interrupts and kicks the processor; then code is rewritten.
+mode exchanges both pages together and says so by counting. Another thread raises interrupts and kicks the processor; then code is rewritten,
+translations are forgotten, or the pages are taken away, which a handler of page faults makes good.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ LOOP, HANDLER, FUNCTIONS, DATA, TABLES = RAM, RAM + 0x1000, (RAM + 0x2000, RAM +
 FUNCTION_AT, DATA_AT = 0x8010_0000, 0x8010_1000
 NUMBER, SEQUENCE, PROGRESS = 0, 8, 16
 SWI = 0x200_0000
-SFENCE, MRET = 0x12000073, 0x30200073
+SFENCE, MRET, CSRR_X31_MCAUSE = 0x12000073, 0x30200073, 0x34202FF3
 #: Two instructions that do nothing.
 NOTHING = (0x00000013, 0x00504013)
 
@@ -70,8 +71,10 @@ def loop() -> list[int]:
 
 
 def handler() -> list[int]:
-    """Exchange the entries of the page table for both pages, count in both data pages, and take the interrupt back."""
-    words = [addi(23, ENTRIES, 0)]
+    """Of a page fault: enter both pages again. Of an interrupt: exchange their entries in the page table, count in both data pages, and take the
+    interrupt back."""
+    again = [ld(24, TABLE, 0), sd(24, ENTRIES, 0), ld(24, TABLE, 16), sd(24, ENTRIES, 8), SFENCE, MRET]
+    words = [CSRR_X31_MCAUSE, branch(4, 31, 0, 4 * len(again) + 4), *again, addi(23, ENTRIES, 0)]
     for n in range(2):  # the table holds both entries of each page, the one in use first
         words += [ld(24, TABLE, 16 * n), ld(25, TABLE, 16 * n + 8), sd(25, TABLE, 16 * n), sd(24, TABLE, 16 * n + 8), sd(25, 23, 8 * n)]
     words += [SFENCE, ld(24, 26, SEQUENCE), addi(24, 24, 1), sd(24, 26, SEQUENCE), sd(24, 27, SEQUENCE), store(2, 0, 29, 0), MRET]
@@ -146,6 +149,22 @@ def compile_loop(board: Board) -> None:
             regions.compile_now(key, 0)
 
 
+def meddle(board: Board, choice: random.Random) -> None:
+    """Something that is done while the processor is out of native code, or nothing."""
+    what = choice.randrange(12)
+    if what < 3:
+        write(board, choice.choice(FUNCTIONS) + 4, [choice.choice(NOTHING)])
+    elif what == 3:
+        board.engine.invalidate_page(board.cpu.call("ram_host", choice.choice((LOOP, HANDLER, *FUNCTIONS))))
+    elif what == 4:
+        with board.engine.lock:
+            board.engine.flush_code()
+    elif what < 7:
+        for n in range(2):
+            board.memory.write(board.cpu.state.x[ENTRIES] + 8 * n, 8, 0)
+        board.cpu.flush()
+
+
 @pytest.mark.parametrize("how", ["on", "always"])
 @pytest.mark.parametrize("seed", range(4))
 def test_disturbed(seed: int, how: str) -> None:
@@ -161,8 +180,7 @@ def test_disturbed(seed: int, how: str) -> None:
         assert board.cpu.run().kind == "interrupt"
         assert x[WRONG] == 0
         assert x[FIRST] + x[SECOND] - x[CALLS] in (0, 1)
-        if choice.randrange(4) == 0:
-            write(board, choice.choice(FUNCTIONS) + 4, [choice.choice(NOTHING)])
+        meddle(board, choice)
         compile_loop(board)
         back.set()
     thread.join()

@@ -62,6 +62,7 @@ class FakeVcpu:
         self.state: Any = State(self.words)
         self.fp_round = 0
         self.invalidated: list[tuple[int, int]] = []
+        self.lock = nullcontext()
         self.thread_script: Script = script
         self.closed = False
         self._interrupt = ctypes.create_string_buffer(1)

@@ -162,6 +162,45 @@ def test_code_changes_are_told(space: GuestSpace) -> None:
     assert told == [(code, PAGE), (code + PAGE, PAGE), (code + 2 * PAGE, PAGE), (code + 3 * PAGE, PAGE)]
 
 
+class _Outer:
+    """A lock that is always taken before that of a space."""
+
+    def __init__(self, space: GuestSpace) -> None:
+        self.space, self.depth, self.taken = space, 0, 0    # how often it is held, and how often it was taken
+
+    def __enter__(self) -> None:
+        assert self.depth or not self.space.lock._is_owned()    # type: ignore[attr-defined]
+        self.depth += 1
+        self.taken += 1
+
+    def __exit__(self, *_: object) -> None:
+        self.depth -= 1
+
+
+def test_the_translators_lock_is_taken_first(space: GuestSpace) -> None:
+    """A thread that changes code and one that fetches some while it translates do not wait for each other: both take the translator's lock first."""
+    lock = _Outer(space)
+    told = []
+
+    def changed(start: int, size: int) -> None:
+        assert lock.depth
+        told.append(start)
+
+    space.on_code_change(changed, lock)
+    code = space.mmap(0, 8 * PAGE, READ | WRITE | EXEC, ANONYMOUS)
+    space.mprotect(code, PAGE, READ)
+    space.mmap(code + PAGE, PAGE, READ | EXEC, ANONYMOUS | MAP_FIXED)
+    space.munmap(code + 2 * PAGE, PAGE)
+    space.mremap(code + 3 * PAGE, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, code + 4 * PAGE)
+    space.set_brk(0x1000_0000)
+    space.brk(0x1000_2000)
+    space.mprotect(0x1000_0000, 2 * PAGE, READ | EXEC)
+    space.brk(0x1000_0000)
+    space.forget_code(space.clear())
+    assert {code, code + PAGE, code + 2 * PAGE, code + 3 * PAGE, code + 4 * PAGE, 0x1000_0000} <= set(told)
+    assert lock.taken and not lock.depth
+
+
 def test_code_that_comes_back_unchanged_is_kept(space: GuestSpace, tmp_path: os.PathLike[str]) -> None:
     """After execve only code is told of that is not mapped again, from the same unchanged file, at the same place."""
     path = os.path.join(tmp_path, "program")

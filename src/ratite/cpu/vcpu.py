@@ -323,6 +323,11 @@ class Vcpu:
         self.call("mode_update")
 
     @property
+    def lock(self) -> AbstractContextManager[Any]:
+        """The engine's, held while translations change."""
+        return self.engine.lock
+
+    @property
     def interrupt_address(self) -> int:
         """Host address of the byte that makes `run` return when it is not zero; for signal handlers in native code."""
         return self.env + self.engine.arch.layout.slots["host_attention"].offset

@@ -83,7 +83,7 @@ class Process:
         self._stopper: Thread | None = None
         """The thread that wants to be the only one, for execve."""
         vcpu = make_vcpu(self.space)
-        self.space.on_code_change(vcpu.invalidate)
+        self.space.on_code_change(vcpu.invalidate, vcpu.lock)
         self.main = Thread(self, vcpu, _host_mask())
         self._take_limits()
 

@@ -15,6 +15,7 @@ import os
 import struct
 from _thread import RLock
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from errno import EEXIST, EINVAL, ENOMEM, EPERM
 
 from ratite.bits import align_down, align_up
@@ -61,17 +62,22 @@ class GuestSpace:
         self._homes_bottom = HOMES_TOP
         self._pid = os.getpid()
         self._watchers: list[Callable[[int, int], None]] = []
+        self._changing: AbstractContextManager[object] = nullcontext()
         self._buffer = ctypes.create_string_buffer(_BUFFER)
         self._buffer_address = ctypes.addressof(self._buffer)
         self._view = memoryview(self._buffer).cast("B")
         self._vectors = ctypes.create_string_buffer(_IOVECS.size)
         self._vectors_address = ctypes.addressof(self._vectors)
 
-    def on_code_change(self, callback: Callable[[int, int], None]) -> None:
-        """Have `callback(start, size)` called after executable guest memory was unmapped, mapped over or protected."""
-        self._watchers.append(callback)
+    def on_code_change(self, callback: Callable[[int, int], None], lock: AbstractContextManager[object] | None = None) -> None:
+        """Have `callback(start, size)` called after executable guest memory was unmapped, mapped over or protected.
 
-    # Addresses
+        `lock` is one that the callback takes. Who fetches code may hold it already, so whatever may end in the
+        callback takes it before that of the space.
+        """
+        self._watchers.append(callback)
+        if lock is not None:
+            self._changing = lock
 
     def host(self, address: int) -> int:
         """Host address to hand to the kernel for a guest pointer; a null pointer stays one."""
@@ -125,7 +131,7 @@ class GuestSpace:
         if flags & MAP_HUGETLB:
             raise SyscallError(ENOMEM)
         size = align_up(length, PAGE)
-        with self.lock:
+        with self._changing, self.lock:
             if not address and not flags & MAP_ANONYMOUS and not offset:
                 address = self.home(fd, size)
             start = self._place(address, size, flags)
@@ -141,7 +147,7 @@ class GuestSpace:
 
     def map_code(self, code: bytes, name: bytes) -> int:
         """Map a page of code of Ratite's own, above the main stack; it is always the same one. Returns its address."""
-        with self.lock:
+        with self._changing, self.lock:
             address = self.stack_top
             self._map(address, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
             area = Area(address, address + PAGE, PROT_READ | PROT_EXEC, False, name, inode=OWN_CODE)
@@ -154,7 +160,7 @@ class GuestSpace:
         """Unmap as munmap(2) does."""
         if not length or address + align_up(length, PAGE) > self.limit:
             raise SyscallError(EINVAL)
-        with self.lock:
+        with self._changing, self.lock:
             end = self._range(address, length)
             for area in self.areas.remove(address, end):
                 self._to_reserve(area.start, area.end - area.start)
@@ -162,7 +168,7 @@ class GuestSpace:
 
     def mprotect(self, address: int, length: int, prot: int) -> None:
         """Change protection as mprotect(2) does; nothing is changed where part of the range is not mapped."""
-        with self.lock:
+        with self._changing, self.lock:
             end = self._range(address, length)
             if not self.areas.covered(address, end):
                 raise SyscallError(ENOMEM)
@@ -180,7 +186,7 @@ class GuestSpace:
         placed = flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)
         if flags & ~7 or not new_size or (placed and not flags & MREMAP_MAYMOVE):
             raise SyscallError(EINVAL)
-        with self.lock:
+        with self._changing, self.lock:
             self._range(old, max(old_size, PAGE))
             area = self.areas.at(old)
             if area is None or old + old_size > area.end:
@@ -219,7 +225,7 @@ class GuestSpace:
 
     def brk(self, address: int) -> int:
         """Move the end of the heap as the brk system call does; returns where it is now."""
-        with self.lock:
+        with self._changing, self.lock:
             old, new = align_up(self.brk_end, PAGE), align_up(address, PAGE)
             if address < self.brk_start or new > self.top:
                 return self.brk_end
@@ -239,7 +245,7 @@ class GuestSpace:
     def attach(self, segment: int, size: int, address: int, prot: int, flags: int) -> int:
         """Map a System V shared memory segment as shmat(2) does; `flags` are the host's SHM_* flags."""
         shm_remap = 0o40000
-        with self.lock:
+        with self._changing, self.lock:
             start = self._place(address, align_up(size, PAGE), MAP_FIXED_NOREPLACE if address else 0)
             check(quick("shmat", segment, self.base + start, flags | shm_remap))
             end = start + align_up(size, PAGE)
@@ -248,7 +254,7 @@ class GuestSpace:
 
     def detach(self, address: int) -> None:
         """Unmap the shared memory segment that was attached at an address."""
-        with self.lock:
+        with self._changing, self.lock:
             area = self.areas.at(address)
             if area is None or area.start != address or not area.name.startswith(b"/SYSV"):
                 raise SyscallError(EINVAL)
@@ -259,7 +265,7 @@ class GuestSpace:
 
         The watchers are not told of it: `forget_code` is to follow, before the guest runs again.
         """
-        with self.lock:
+        with self._changing, self.lock:
             areas = list(self.areas)
             if areas:
                 self._to_reserve(areas[0].start, areas[-1].end - areas[0].start)
@@ -273,7 +279,7 @@ class GuestSpace:
 
         A shell script that runs one program many times translates it once.
         """
-        with self.lock:
+        with self._changing, self.lock:
             for area in areas:
                 start = area.start
                 for kept in self.areas.overlapping(area.start, area.end):

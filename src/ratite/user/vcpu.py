@@ -31,6 +31,10 @@ class Vcpu(Protocol):
     engine: Any
 
     @property
+    def lock(self) -> AbstractContextManager[object]:
+        """Held while code is read and translated, and while translations are forgotten."""
+
+    @property
     def interrupt_address(self) -> int:
         """Host address of a byte; native code that finds it not zero leaves with `interrupt`. Cleared by leaving
         only, so that one set just before `run` is not lost."""
