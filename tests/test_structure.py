@@ -19,7 +19,7 @@ from ratite.cli.ratite import COMMANDS
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "ratite"
 
-BASE = {"bits", "errors", "keyval", "log", "settings"}
+BASE = {"bits", "digest", "errors", "keyval", "log", "record", "settings"}
 
 # A part of the tree, and what it may import besides itself and BASE. From the bottom up; `isa` has parts of its own.
 LAYERS: dict[str, set[str]] = {
@@ -28,6 +28,8 @@ LAYERS: dict[str, set[str]] = {
     "keyval": set(),
     "log": set(),
     "settings": set(),
+    "digest": set(),
+    "record": set(),
     "ir": set(),
     "fp": set(),
     "isa.dsl": {"ir"},

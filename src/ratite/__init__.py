@@ -6,8 +6,7 @@ which run something else start fast.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ratite.library import Console, Machine
 

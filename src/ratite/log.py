@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from typing import TextIO
 
 from ratite.errors import HostError, unknown
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TextIO
 
 CATEGORIES: dict[str, str] = {
     "in_asm": "guest code as it is translated",

@@ -133,7 +133,10 @@ class Emulation:
     def _scheduler(self) -> Scheduler:
         if isinstance(self.clock, CountedClock) and self.counter is not None and self.config.icount is not None:
             return CountedTurns(self.processors, self.clock, self.counter, self.config.icount.sleep)
-        if self.config.parallel and len(self.processors) > 1:
+        parallel = self.config.parallel and len(self.processors) > 1
+        if (parallel or len(self.processors) == 1) and self.engine is not None:
+            self.engine.start_alarms()
+        if parallel:
             return Parallel(self.processors)
         return Turns(self.processors, lambda call, ns: self.clock.timer(call).after(ns))
 

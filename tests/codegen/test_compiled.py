@@ -28,9 +28,9 @@ from ratite.codegen.compiled import (
     store32,
     store64,
     store_release64,
-    text_of,
-)  # fmt: skip
+)
 from ratite.codegen.elfobj import Object
+from ratite.codegen.native import text_of
 from ratite.errors import DefinitionError
 
 LIMIT = 40
@@ -115,7 +115,7 @@ def native() -> Callable[[str], Any]:
     code = CodeMemory(1 << 16)
     helpers = {name: ctypes.cast(f, ctypes.c_void_p).value or 0 for name, f in (("memcpy", ctypes.memmove), ("memset", ctypes.memset))}
     thunks = {name: code.put(b"\x48\xb8" + address.to_bytes(8, "little") + b"\xff\xe0") for name, address in helpers.items()}
-    symbols = code.load(Object(host.machine().emit_object(module)), thunks)
+    symbols = code.load(Object(host.machine().emit_object(module)).image(), thunks)
 
     def find(name: str) -> Any:
         function = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)(symbols[name])

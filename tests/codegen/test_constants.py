@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from ratite.codegen.stencil import MEMORY, Form, Job, Key, analyse, block_of, imm_class
+from ratite.codegen.forms import Form, Key, imm_class
+from ratite.codegen.kinds import MEMORY
+from ratite.codegen.stencil import Job, analyse, block_of
 from tests.isa.riscv import harts
 
 #: fcvt.{d,s}.{wu,l,lu}: some take a factor from a table, by an index.

@@ -6,7 +6,6 @@ Instructions made for this ask about their immediate in ways in which most numbe
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -77,7 +76,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[harts.Bench]:
 
     def with_probes(config: object) -> Arch:
         arch = make_arch(config)  # type: ignore[arg-type]
-        return replace(arch, decoder=Decoder([*arch.decoder.insns, *TABLE.insns]))
+        return arch.changed(instructions=lambda: (Decoder([*arch.decoder.insns, *TABLE.insns]), arch.illegal))
 
     with pytest.MonkeyPatch.context() as patch:
         folder: Path = tmp_path_factory.mktemp("library")

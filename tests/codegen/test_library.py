@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from ratite.codegen import library
+from ratite.codegen.forms import Form, Key
 from ratite.codegen.library import Library
-from ratite.codegen.stencil import Form, Job, Key, block_of
+from ratite.codegen.stencil import Job, block_of
 from ratite.isa.arch import Arch
 from ratite.isa.riscv.arch import make_arch
 from ratite.isa.riscv.cpus import parse_cpu
@@ -28,43 +29,43 @@ def add(lib: Library, arch: Arch, name: str) -> None:
 
 
 def test_what_was_saved_is_there_again(arch: Arch, tmp_path: Path) -> None:
-    first = Library(arch, tmp_path)
+    first = Library(arch, str(tmp_path))
     add(first, arch, "add")
     first.close()
-    assert Library(arch, tmp_path).stencils == first.stencils != {}
+    assert Library(arch, str(tmp_path)).stencils == first.stencils != {}
 
 
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "foreign", "empty"])
 def test_a_damaged_file_is_ignored_and_replaced(arch: Arch, tmp_path: Path, damage: str) -> None:
-    first = Library(arch, tmp_path)
+    first = Library(arch, str(tmp_path))
     add(first, arch, "add")
     first.close()
-    data = bytearray(first.path.read_bytes())
+    data = bytearray(Path(first.path).read_bytes())
     if damage == "truncated":
         del data[-10:]
     elif damage == "flipped":
         data[len(data) // 2] ^= 1
     else:
         data = bytearray(b"something else\n" * 9 if damage == "foreign" else b"")
-    first.path.write_bytes(data)
-    second = Library(arch, tmp_path)
+    Path(first.path).write_bytes(data)
+    second = Library(arch, str(tmp_path))
     assert second.stencils == {}
     add(second, arch, "add")
     second.close()
-    assert Library(arch, tmp_path).stencils == first.stencils
+    assert Library(arch, str(tmp_path)).stencils == first.stencils
 
 
 def test_two_processes_keep_what_the_other_adds(arch: Arch, tmp_path: Path) -> None:
-    one, two = Library(arch, tmp_path), Library(arch, tmp_path)
+    one, two = Library(arch, str(tmp_path)), Library(arch, str(tmp_path))
     add(one, arch, "add")
     add(two, arch, "sub")
     one.close()
     two.close()
-    assert len(Library(arch, tmp_path).stencils) == 2
+    assert len(Library(arch, str(tmp_path)).stencils) == 2
 
 
 def test_a_folder_that_can_not_be_written_costs_nothing_but_time(arch: Arch) -> None:
-    lib = Library(arch, Path("/proc/nowhere"))
+    lib = Library(arch, "/proc/nowhere")
     add(lib, arch, "add")
     lib.close()
 
@@ -75,5 +76,23 @@ def test_files_that_nobody_uses_are_deleted(tmp_path: Path, monkeypatch: pytest.
     for age, name in enumerate(("new.pages", "mine.pages", "old.stencils", "older.pages", "other.txt")):
         (tmp_path / name).write_bytes(bytes(100))
         os.utime(tmp_path / name, (1e9 - age, 1e9 - age))
-    library.prune(tmp_path, tmp_path / "mine.pages")
+    library.prune(str(tmp_path), str(tmp_path / "mine.pages"))
     assert sorted(p.name for p in tmp_path.iterdir()) == ["mine.pages", "new.pages", "other.txt"]
+
+
+def test_the_key_follows_the_source(arch: Arch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The digest of the source is remembered while the files look as they did, and made again when one changes or the memory is damaged."""
+    source = tmp_path / "generator.py"
+    source.write_text("one")
+    monkeypatch.setattr(library, "_sources", lambda modules: iter([str(source)]))
+    folder = tmp_path / "cache"
+    first = library.key_of(arch, str(folder))
+    read: list[str] = []
+    content = library._content
+    monkeypatch.setattr(library, "_content", lambda paths: read.append("again") or content(paths))
+    assert library.key_of(arch, str(folder)) == first and not read
+    source.write_text("two")
+    second = library.key_of(arch, str(folder))
+    assert second != first and read == ["again"]
+    (folder / f"{arch.name}.sources").write_bytes(b"")
+    assert library.key_of(arch, str(folder)) == second and len(read) == 2

@@ -6,7 +6,9 @@ import pytest
 
 from ratite.codegen import inspect_x86_64 as inspect
 from ratite.codegen import stencil
-from ratite.codegen.stencil import MEMORY, Form, Job, Key, analyse, block_of, compile_stencils, imm_class
+from ratite.codegen.forms import Form, Key, imm_class
+from ratite.codegen.kinds import MEMORY
+from ratite.codegen.stencil import Job, analyse, block_of, compile_stencils
 from ratite.isa.riscv.arch import make_arch
 from ratite.isa.riscv.cpus import parse_cpu
 

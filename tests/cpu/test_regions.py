@@ -166,6 +166,24 @@ def test_a_fault_in_a_region_is_precise(benches: tuple[harts.Bench, harts.Bench]
     assert native.x[COUNTER] == 400
 
 
+def test_a_jump_back_leads_into_the_region(benches: tuple[harts.Bench, harts.Bench]) -> None:
+    """So whatever left it comes back with the next turn of the loop."""
+    native, _ = benches
+    put(native, list(SUM))
+    summing(native, DATA)
+    finish(native)
+    assert compile_loop(native)
+    assert native.engine.regions is not None
+    placed = next(p for p in native.engine.regions.placed() if harts.CODE + 4 in p.inside)
+    assert len(placed.sites) == 1
+    page, site = placed.sites[0]
+    before = page.detours[site]
+    assert site + 4 + int.from_bytes(before, "little", signed=True) == page.entries[4]
+    assert native.engine.memory.read(site, 4) != before
+    native.engine.invalidate_page(page.key[0])
+    assert native.engine.memory.read(site, 4) == before or native.engine.pages.get(page.key) is not page
+
+
 def test_changed_code_ends_a_region(benches: tuple[harts.Bench, harts.Bench]) -> None:
     native, _ = benches
     put(native, list(SUM))

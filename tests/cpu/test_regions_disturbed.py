@@ -13,7 +13,7 @@ import time
 import pytest
 
 from ratite.cpu.regions import Regions
-from ratite.isa.riscv import hart, traps
+from ratite.isa.riscv import hart, interrupts
 from tests.cpu.test_regions import branch, i_type, store
 from tests.isa.riscv import page_tables as pt
 from tests.isa.riscv.board import RAM, Board
@@ -103,7 +103,7 @@ def prepare(board: Board) -> None:
         board.memory.write(DATA[n] + NUMBER, 8, n + 1)
     x[DATA_POINTER], x[ENTRIES], x[TABLE] = DATA_AT, table.entry(FUNCTION_AT), TABLES + 0x8000
     x[26], x[27], x[29] = *DATA, SWI
-    state.mtvec, state.satp, state.priv, state.mie = HANDLER, table.satp, 1, 1 << traps.MSI
+    state.mtvec, state.satp, state.priv, state.mie = HANDLER, table.satp, 1, 1 << interrupts.MSI
     state.pmpcfg[0], state.pmpaddr[0] = 0x1F, -1
     state.pmp_first[0], state.pmp_last[0], state.pmp_rules = 0, -1, 1
     state.next_pc = LOOP

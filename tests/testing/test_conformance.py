@@ -170,7 +170,7 @@ def test_equal_outcomes_do_not_differ() -> None:
 
 def test_address_operands_follow_the_computation() -> None:
     """They are those from which the address comes, not the one that is stored."""
-    from ratite.isa.dsl import record
+    from ratite.isa.dsl.record import record
 
     insn = next(i for i in SUBJECT.arch.decoder.insns if i.name == "sd")
     assert address_operands(record(insn, SUBJECT.arch.layout, SUBJECT.arch.config, (), 0)) == {"rs1"}

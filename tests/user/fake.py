@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ctypes
 import os
+import signal
 import traceback
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, nullcontext
 from types import SimpleNamespace
 from typing import Any
 
+from ratite.cpu.faults import install
 from ratite.user.abi import abi as find_abi
 from ratite.user.process import Process
 from ratite.user.space import MAP_ANONYMOUS, MAP_PRIVATE, GuestSpace
@@ -98,6 +100,10 @@ class FakeVcpu:
 
     def set_fp_round(self, mode: int) -> None:
         self.fp_round = mode
+
+    def leave_sent_faults_to(self, handler: int) -> None:
+        for number in (signal.SIGSEGV, signal.SIGBUS):
+            install(number, handler)
 
     def fork_lock(self) -> AbstractContextManager[object]:
         return nullcontext()

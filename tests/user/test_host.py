@@ -81,15 +81,39 @@ def test_handler_fills_the_mailbox_and_blocks() -> None:
         os.kill(os.getpid(), signal.SIGUSR1)
         assert box.pending[0] == 1
         assert byte.raw == b"\1"
-        assert int.from_bytes(box.peek()[:4], "little") == signal.SIGUSR1
-        assert int.from_bytes(box.peek()[16:20], "little") == os.getpid()
+        assert int.from_bytes(box.peek()[0][:4], "little") == signal.SIGUSR1
+        assert int.from_bytes(box.peek()[0][16:20], "little") == os.getpid()
         os.kill(os.getpid(), signal.SIGUSR2)
-        assert int.from_bytes(box.peek()[:4], "little") == signal.SIGUSR1
-        box.clear()
+        assert int.from_bytes(box.peek()[0][:4], "little") == signal.SIGUSR1
+        box.take()
         assert box.pending[0] == 0
-        box.set_host_mask(0)
+        box.open(0)
         assert box.pending[0] == 1
-        assert int.from_bytes(box.peek()[:4], "little") == signal.SIGUSR2
+        assert int.from_bytes(box.peek()[0][:4], "little") == signal.SIGUSR2
+    assert _in_child(body) == 0
+
+
+def test_what_is_never_blocked_has_a_place_of_its_own() -> None:
+    """Beside a signal that waits, SIGSEGV, SIGBUS and 33 are kept, one of each. The mask opens only when all are out."""
+    def body() -> None:
+        byte = ctypes.create_string_buffer(1)
+        box = Mailbox(ctypes.addressof(byte))
+        box.enlist(threading.get_native_id())
+        signals = Signals()
+        numbers = (signal.SIGUSR1, signal.SIGSEGV, signal.SIGBUS, 33)
+        for number in numbers:
+            signals.have_native_handler(number)
+        for number in (signal.SIGBUS, signal.SIGUSR1, 33, signal.SIGSEGV, signal.SIGBUS):
+            quick("tgkill", os.getpid(), threading.get_native_id(), number)
+        assert [int.from_bytes(info[:4], "little") for info in box.peek()] == list(numbers)
+        assert box.take() is not None
+        box.open(0)
+        quick("tgkill", os.getpid(), threading.get_native_id(), signal.SIGUSR1)
+        assert [int.from_bytes(info[:4], "little") for info in box.peek()] == list(numbers[1:])    # still blocked
+        assert all(box.take() for _ in range(3))
+        assert box.take() is None
+        box.open(0)
+        assert [int.from_bytes(info[:4], "little") for info in box.peek()] == [signal.SIGUSR1]
     assert _in_child(body) == 0
 
 
@@ -109,8 +133,8 @@ def test_a_sleeping_call_ends_and_a_coming_one_does_not_begin() -> None:
             result = native.guarded(call)
             assert result in (TURNED_BACK, -4), result
             assert box.pending[0] == 1
-            box.clear()
-            box.set_host_mask(0)
+            box.take()
+            box.open(0)
     assert _in_child(body) == 0
 
 

@@ -9,7 +9,7 @@ from ratite.codegen.library import cache_folder, cached_files
 from ratite.errors import HostError, UsageError
 
 #: Kinds of files by suffix.
-_KINDS = {".stencils": "machine code of instruction forms", ".pages": "translated guest pages"}
+_KINDS = {".stencils": "machine code of instruction forms", ".runtime": "native helpers", ".pages": "translated guest pages"}
 
 
 def main(words: Sequence[str]) -> int:
@@ -29,10 +29,10 @@ def main(words: Sequence[str]) -> int:
     return 0
 
 
-def _files(folder: Path) -> list[Path]:
+def _files(folder: str) -> list[Path]:
     """The files of stencil libraries and page stores; whatever else is in the folder is not this command's."""
     try:
-        return cached_files(folder)
+        return [Path(path) for path in cached_files(folder)]
     except FileNotFoundError:
         return []
     except OSError as error:

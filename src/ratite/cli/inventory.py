@@ -44,7 +44,7 @@ def cpus(arch: str) -> list[Row]:
     """The CPU models of an architecture."""
     from ratite.isa.target import find_target
 
-    return [Row(*model) for model in find_target(arch).models()]
+    return [Row(model.name, model.isa, model.summary) for model in find_target(arch).models()]
 
 
 def devices() -> list[Row]:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ratite import keyval
-from ratite.cli.options import Action, Option, OptionTable, Refused, accept, append, store, switch
+from ratite.cli.options import Option, OptionTable, Refused, accept, append, store, switch
 from ratite.errors import UsageError, unknown
 from ratite.keyval import Pairs
 from ratite.profiling.request import Request
 from ratite.profiling.request import parse as parse_profile
+
+if TYPE_CHECKING:
+    from ratite.cli.options import Action
 
 MAX_CPUS = 512
 

@@ -13,11 +13,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
 
 from ratite.errors import RatiteError, UsageError, unknown
 
-Action = Callable[[Any, str], None]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    Action = Callable[[Any, str], None]
 
 
 class Option:

@@ -8,8 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from ratite import keyval
 from ratite.cli.options import Option, OptionTable, Refused, append, store, switch
 from ratite.errors import UsageError, unknown
-from ratite.profiling.request import Request
-from ratite.profiling.request import parse as parse_profile
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ratite.profiling.request import Request
 
 DEFAULT_STACK = 8 << 20
 PAGE = 4096
@@ -61,6 +63,12 @@ class UserConfig:
             else:
                 environment[name] = value
         return environment
+
+
+def _profile(text: str) -> Request:
+    from ratite.profiling.request import parse
+
+    return parse(text)
 
 
 def _assignments(config: UserConfig, text: str) -> None:
@@ -128,7 +136,7 @@ OPTIONS = OptionTable("[options] PROGRAM [ARGUMENT...]", {
         Option("-strace", "", "log system calls", switch("strace"), "RATITE_STRACE"),
         Option("-d", "ITEM[,ITEM...]", "log these items; 'help' lists them", _log, "RATITE_LOG"),
         Option("-D", "FILE", "log into FILE in place of standard error", store("log_file"), "RATITE_LOG_FILENAME"),
-        Option("-profile", "FILE[,frequency=HZ][,seconds=N]", "sample into FILE; `ratite profile` shows such", store("profile", parse_profile)),
+        Option("-profile", "FILE[,frequency=HZ][,seconds=N]", "sample into FILE; `ratite profile` shows such", store("profile", _profile)),
         Option("-perfmap", "", "name generated code in /tmp/perf-PID.map, for Linux perf", switch("perf_map"), "RATITE_PERFMAP"),
         Option("-symbols", "FILE", "more names for guest code: ELF file or System.map", append("symbols")),
         Option("-singlestep", "", "run in the reference evaluator (slow)", switch("single_step"), "RATITE_SINGLESTEP"),

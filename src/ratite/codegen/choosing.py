@@ -8,9 +8,9 @@ it is. What neither table knows is left to Python (`ratite.cpu.memo`), which add
 
 from __future__ import annotations
 
-from ratite.codegen.compiled import compiled, copy, load8, load16, load32, load64, load_signed32, store8, store32, store64, text_of
+from ratite.codegen.compiled import compiled, copy, load8, load16, load32, load64, load_signed32, store8, store32, store64
 from ratite.codegen.joining import NOT_AN_ENTRY, NOT_AN_INSTRUCTION
-from ratite.codegen.stencil import MEMORY, ZERO
+from ratite.codegen.kinds import MEMORY, ZERO
 
 _PAGE = 4096
 
@@ -394,4 +394,6 @@ FUNCTIONS = (
 
 def choosing_text() -> str:
     """`choose` and the rest as LLVM text."""
+    from ratite.codegen.native import text_of
+
     return "".join(text_of(function) for function in FUNCTIONS)

@@ -16,8 +16,11 @@ import struct
 
 from ratite.bits import align_up
 from ratite.codegen import host_x86_64 as host
-from ratite.codegen.elfobj import Object
 from ratite.errors import DefinitionError, HostError
+
+#: What of an object takes memory, in plain values that can be kept in a file: sections (number, content, alignment), relocations (section, offset,
+#: type, symbol or number of a section, what to add), functions (name, section, offset).
+Image = tuple[list[tuple[int, bytes, int]], list[tuple[int, int, int, str | int, int]], list[tuple[str, int, int]]]
 
 # mmap(2), mremap(2)
 _MAP_FAILED = ctypes.c_void_p(-1).value
@@ -123,28 +126,22 @@ class CodeMemory:
         """The most bytes that have been used at a time."""
         return max(self._before, self.used)
 
-    def load(self, obj: Object, symbols: dict[str, int]) -> dict[str, int]:
+    def load(self, image: Image, symbols: dict[str, int]) -> dict[str, int]:
         """Place an object's sections, resolve its relocations with `symbols`, and return the addresses of its functions."""
-        at = {}
-        for i in obj.loaded():
-            s = obj.sections[i]
-            at[i] = self.put(obj.data[s[4] : s[4] + s[5]], max(16, s[8]))
-        for section, relocs in obj.relocs.items():
-            if section not in at:
-                continue
-            for r in relocs:
-                target = at[r.section] + r.value if r.section else symbols[r.symbol]
-                place = at[section] + r.offset
-                value = target + r.addend
-                if r.type in host.RELATIVE:
-                    self.patch(place, struct.pack("<i", value - place))
-                elif r.type == host.ABS64:
-                    self.patch(place, struct.pack("<Q", value & (2**64 - 1)))
-                elif r.type in (host.ABS32, host.ABS32S):
-                    self.patch(place, struct.pack("<I", value & 0xFFFFFFFF))
-                else:
-                    raise DefinitionError(f"relocation of type {r.type} against {r.symbol}")
-        return {f.name: at[f.section] + f.offset for f in obj.functions.values()}
+        sections, relocations, functions = image
+        at = {number: self.put(content, alignment) for number, content, alignment in sections}
+        for section, offset, kind, target, addend in relocations:
+            place = at[section] + offset
+            value = (symbols[target] if isinstance(target, str) else at[target]) + addend
+            if kind in host.RELATIVE:
+                self.patch(place, struct.pack("<i", value - place))
+            elif kind == host.ABS64:
+                self.patch(place, struct.pack("<Q", value & (2**64 - 1)))
+            elif kind in (host.ABS32, host.ABS32S):
+                self.patch(place, struct.pack("<I", value & 0xFFFFFFFF))
+            else:
+                raise DefinitionError(f"relocation of type {kind} against {target}")
+        return {name: at[section] + offset for name, section, offset in functions}
 
 
 class Copy:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from typing import NamedTuple
+
+from ratite.codegen.codemem import Image
+from ratite.codegen.tables import CONSTANT_ALIGNMENT, CONSTANT_SIZE
 
 _SHDR = struct.Struct("<IIQQQQIIQQ")
 _SYM = struct.Struct("<IBBHQQ")
@@ -12,8 +14,6 @@ _RELA = struct.Struct("<QQq")
 _SHT_PROGBITS, _SHT_SYMTAB, _SHT_RELA, _SHF_ALLOC, _STT_FUNC = 1, 2, 4, 2, 2
 
 
-#: How constant data of stencils is cut out and placed.
-CONSTANT_ALIGNMENT, CONSTANT_SIZE = 32, 96
 
 
 class Reloc(NamedTuple):
@@ -27,8 +27,7 @@ class Reloc(NamedTuple):
     value: int
 
 
-@dataclass
-class Function:
+class Function(NamedTuple):
     """A function's place in the object."""
 
     name: str
@@ -71,9 +70,16 @@ class Object:
                     self.functions[name] = Function(name, section, value, size)
         return symbols
 
-    def loaded(self) -> list[int]:
-        """Indices of the sections that take memory when the code runs."""
-        return [i for i, s in enumerate(self.sections) if s[1] == _SHT_PROGBITS and s[2] & _SHF_ALLOC and s[5]]
+    def image(self) -> Image:
+        """What takes memory when the code runs."""
+        loaded = {i: s for i, s in enumerate(self.sections) if s[1] == _SHT_PROGBITS and s[2] & _SHF_ALLOC and s[5]}
+        relocations: list[tuple[int, int, int, str | int, int]] = []
+        for section in self.relocs.keys() & loaded.keys():
+            for r in self.relocs[section]:
+                base = r.section or r.symbol
+                relocations.append((section, r.offset, r.type, base, r.addend + (r.value if r.section else 0)))
+        sections = [(i, self.data[s[4] : s[4] + s[5]], max(16, s[8])) for i, s in loaded.items()]
+        return sections, relocations, [(f.name, f.section, f.offset) for f in self.functions.values()]
 
     def section(self, name: str) -> bytes:
         """The content of the first section of a name; empty if there is none."""

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import functools
 import struct
-from typing import Any
 
-from ratite.codegen.elfobj import Reloc
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ratite.codegen.elfobj import Reloc
 
 #: How many guest registers native code keeps in host registers.
 PINNED = 8
@@ -217,6 +220,9 @@ declare void @llvm.x86.sse.ldmxcsr(ptr)
 #: LLVM text that makes a number unknown, to be followed by the number.
 HIDDEN_FLOAT = 'call {ty} asm "", "=x,0"'
 
+#: Signals of accesses that fault (signal(7)).
+SIGSEGV, SIGBUS = 11, 7
+
 # --- signal frames of Linux (arch/x86/include/uapi/asm/sigcontext.h): byte offsets in ucontext_t ---------------------------------------------
 _GREGS = 40
 UC_R8, UC_R9, UC_R11, UC_R12, UC_R13, UC_R14, UC_R15 = (_GREGS + 8 * n for n in (0, 1, 3, 4, 5, 6, 7))
@@ -229,3 +235,11 @@ UC_PINNED = (UC_R14, UC_R15, UC_RDI, UC_RSI, UC_RDX, UC_RCX, UC_R8, UC_R9)
 #: A function (process id, own vector, other vector) that calls process_vm_readv(2), which copies only what can be read, and touches no errno:
 #: mov r10, rdx; mov edx, 1; mov r8d, 1; xor r9d, r9d; mov eax, 310; syscall; ret.
 READ_CHECKED = bytes.fromhex("4989d2 ba01000000 41b801000000 4531c9 b836010000 0f05 c3")
+
+#: A function (number, six arguments) that calls the kernel; its result is that, or an error's number, negative, and errno is left alone:
+#: mov rax, rdi; mov rdi, rsi; mov rsi, rdx; mov rdx, rcx; mov r10, r8; mov r8, r9; mov r9, [rsp + 8]; syscall; ret.
+SYSTEM_CALL = bytes.fromhex("4889f8 4889f7 4889d6 4889ca 4d89c2 4d89c8 4c8b4c2408 0f05 c3")
+#: Numbers of calls (arch/x86/entry/syscalls/syscall_64.tbl).
+SYS_FUTEX, SYS_EPOLL_WAIT, SYS_TIMERFD_SETTIME = 202, 232, 286
+#: struct epoll_event, which is packed on this host.
+EPOLL_EVENT_SIZE, EPOLL_EVENT_DATA = 12, 4

@@ -20,8 +20,8 @@ import struct
 from collections.abc import Iterable
 
 from ratite.codegen import host_x86_64 as host
-from ratite.codegen.compiled import compiled, copy, fill, load16, load32, load64, store32, store64, text_of
-from ratite.codegen.stencil import MISS_LOAD, STUB, TAKEN
+from ratite.codegen.compiled import compiled, copy, fill, load16, load32, load64, store32, store64
+from ratite.codegen.kinds import MISS_LOAD, STUB, TAKEN
 
 TO, AWAY, MISS = TAKEN, STUB, MISS_LOAD
 _RELOCATION, RELATIVE = 16, 32
@@ -71,6 +71,15 @@ def record(code: bytes, lates: Iterable[tuple[int, int, int]]) -> bytes:
         if kind == TO:
             patched = place + 1
     return b"".join((_HEAD.pack(len(code), len(parts), patched), code, bytes(-len(code) % 8), *parts))
+
+
+#: Bytes of a record that tell of its code's size and late places.
+HEAD_SIZE = _HEAD.size
+
+
+def patched_place(head: bytes) -> int | None:
+    """Where in its code the displacement is that may be patched later, by the beginning of a record; None if there is none."""
+    return _HEAD.unpack(head)[2] - 1 if _HEAD.unpack(head)[2] else None
 
 
 def late_value_at(length: int, n: int) -> int:
@@ -246,4 +255,6 @@ FUNCTIONS = (join, measure, copy_pieces, fill_lates, lead, displace, note, miss_
 
 def joining_text() -> str:
     """`join` as LLVM text."""
+    from ratite.codegen.native import text_of
+
     return "".join(text_of(function) for function in FUNCTIONS)

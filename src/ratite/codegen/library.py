@@ -8,33 +8,34 @@ that does not match is as good as none. Several processes may use a file: it is 
 from __future__ import annotations
 
 import fcntl
-import hashlib
-import importlib.util
 import marshal
 import os
-import tempfile
+import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from functools import cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from ratite.codegen import host_x86_64 as host
-from ratite.codegen.inspect_x86_64 import RegisterField, rename
-from ratite.codegen.stencil import Form, Key, canonical
+from ratite.digest import blake2b
 from ratite.errors import HostError
-from ratite.isa.arch import Arch
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ratite.codegen.stencil import Hole, Job
+    from typing import Any
 
-_MAGIC = b"ratite stencils 3\n"
+    from ratite.codegen.codemem import Image
+    from ratite.codegen.forms import Form, Hole, Key
+    from ratite.codegen.inspect_x86_64 import RegisterField
+    from ratite.codegen.stencil import Job
+    from ratite.isa.arch import Arch
+
+_MAGIC = b"ratite stencils 4\n"
+_DIGEST = 32
 
 #: Stencils after which a growing library is written to disk.
 _SAVE_EVERY = 400
 #: Files that belong to the engine, by suffix.
-CACHED = (".stencils", ".pages", ".lock")
+CACHED = (".stencils", ".runtime", ".pages", ".lock", ".sources")
 #: Most bytes of all of them; older ones are of earlier versions of Ratite, or of processors that nobody asks for any more.
 _FOLDER_LIMIT = 768 << 20
 
@@ -42,73 +43,131 @@ _FOLDER_LIMIT = 768 << 20
 _GENERATOR = ("ratite.ir", "ratite.isa.dsl", "ratite.codegen", "ratite.cpu")
 
 
-def cache_folder() -> Path:
+def cache_folder() -> str:
     """Where Ratite keeps what it can make again: $RATITE_CACHE, else the user's cache folder."""
     own = os.environ.get("RATITE_CACHE")
     if own:
-        return Path(own)
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "ratite"
+        return own
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return os.path.join(base, "ratite")
 
 
-def cached_files(folder: Path) -> list[Path]:
-    """What Ratite's engine keeps in a folder: stencil libraries, translated pages, and their locks."""
-    return sorted(path for path in folder.iterdir() if path.suffix in CACHED)
+def cached_files(folder: str) -> list[str]:
+    """What Ratite's engine keeps in a folder: stencil libraries, native helpers, translated pages, their locks, and digests of Ratite's source."""
+    return sorted(entry.path for entry in os.scandir(folder) if entry.name.endswith(CACHED))
 
 
-def prune(folder: Path, keep: Path) -> None:
+def _stem(path: str) -> str:
+    return os.path.basename(path).partition(".")[0]
+
+
+def prune(folder: str, keep: str) -> None:
     """Delete the files that have not been used for longest until the rest is within the limit; those of the library at `keep` stay."""
     found = []
     for path in cached_files(folder):
         with suppress(OSError):  # another process may be at it as well
-            status = path.stat()
+            status = os.stat(path)
             found.append((status.st_mtime, status.st_size, path))
     total = sum(size for _, size, _ in found)
     for _, size, path in sorted(found):
         if total <= _FOLDER_LIMIT:
             return
-        if path.stem != keep.stem:
+        if _stem(path) != _stem(keep):
             with suppress(OSError):
-                path.unlink()
+                os.unlink(path)
                 total -= size
 
 
-def _sources(module: str) -> Iterable[Path]:
-    spec = importlib.util.find_spec(module)
-    if spec is None or spec.origin is None:
-        return
-    path = Path(spec.origin)
-    if path.name == "__init__.py":
-        yield from sorted(path.parent.glob("*.py"))
-    else:
-        yield path
+def write_whole(path: str, *parts: bytes) -> int:
+    """Write a file that others see whole or not at all; its number. Raises OSError."""
+    from tempfile import mkstemp
+
+    fd, name = mkstemp(dir=os.path.dirname(path), prefix=os.path.basename(path))
+    try:
+        with os.fdopen(fd, "wb") as f:
+            f.writelines(parts)
+            number = os.fstat(fd).st_ino
+        os.replace(name, path)
+    except OSError:
+        os.unlink(name)
+        raise
+    return number
 
 
-def _llvm_version() -> bytes:
-    """llvmlite's version file; importing the package for its version would cost more than the rest of a start."""
-    spec = importlib.util.find_spec("llvmlite")
-    if spec is None or spec.origin is None:
-        raise HostError("the Python package llvmlite is missing: pip install llvmlite")
-    return Path(spec.origin).with_name("_version.py").read_bytes()
+def _read_whole(path: str) -> tuple[bytes, int] | None:
+    """What a file of ours says, and its number; None where it is not there, damaged, or of another version."""
+    try:
+        with open(path, "rb") as f:
+            number = os.fstat(f.fileno()).st_ino
+            data = f.read()
+    except OSError:
+        return None
+    start = len(_MAGIC) + _DIGEST
+    if data[: len(_MAGIC)] != _MAGIC or blake2b(memoryview(data)[start:], digest_size=_DIGEST).digest() != data[len(_MAGIC) : start]:
+        return None
+    return data[start:], number
 
 
-@cache
-def _generator_hash() -> bytes:
-    h = hashlib.sha256(_llvm_version() + host.identity().encode())
-    for module in _GENERATOR:
-        for path in _sources(module):
-            h.update(path.read_bytes())
-    return h.digest()
+# --- what generated code depends on -----------------------------------------------------------------------------------------------------
+def _sources(modules: Iterable[str]) -> Iterator[str]:
+    """The files of modules and packages of Ratite, and the one that names LLVM's version: importing its package would cost more than the rest."""
+    root = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
+    for module in modules:
+        path = os.path.join(root, *module.split("."))
+        if os.path.isdir(path):
+            yield from sorted(entry.path for entry in os.scandir(path) if entry.name.endswith(".py"))
+        else:
+            yield path + ".py"
+    yield _llvm_version()
 
 
-def key_of(arch: Arch) -> str:
-    """Hash of everything that generated code of this configuration depends on."""
-    h = hashlib.sha256(_generator_hash())
-    for module in arch.modules:
-        for path in _sources(module):
-            h.update(path.read_bytes())
-    h.update(f"{arch.name} {arch.config.key} {arch.user}".encode())
-    return h.hexdigest()[:24]
+def _llvm_version() -> str:
+    for folder in sys.path:
+        path = os.path.join(folder, "llvmlite", "_version.py")
+        if os.path.isfile(path):
+            return path
+    raise HostError("the Python package llvmlite is missing: pip install llvmlite")
+
+
+def _state_of(path: str) -> str:
+    status = os.stat(path)
+    return f"{path} {status.st_size} {status.st_mtime_ns} {status.st_ino}"
+
+
+def _content(paths: Iterable[str]) -> bytes:
+    digest = blake2b(digest_size=_DIGEST)
+    for path in paths:
+        with open(path, "rb") as f:
+            digest.update(f.read())
+    return digest.digest()
+
+
+def _source_digest(arch: Arch, folder: str) -> bytes:
+    """Digest of the source that generated code depends on. While the files look as they did, the last one is taken."""
+    paths = list(_sources((*_GENERATOR, *arch.modules)))
+    looks = blake2b("\n".join(map(_state_of, paths)).encode(), digest_size=_DIGEST).digest()
+    known = os.path.join(folder, f"{arch.name}.sources")
+    found = _read_whole(known)
+    if found is not None and found[0][:_DIGEST] == looks:
+        return found[0][_DIGEST:]
+    digest = _content(paths)
+    with suppress(OSError):
+        os.makedirs(folder, exist_ok=True)
+        _write(known, looks + digest)
+    return digest
+
+
+def _write(path: str, body: bytes) -> int:
+    """Write a file as `_read_whole` reads it."""
+    return write_whole(path, _MAGIC, blake2b(body, digest_size=_DIGEST).digest(), body)
+
+
+def key_of(arch: Arch, folder: str = "") -> str:
+    """Hash of everything that generated code of this configuration depends on. folder: where what is known of the source is, the cache as a rule."""
+    folder = folder or cache_folder()
+    h = blake2b(_source_digest(arch, folder), digest_size=12)
+    h.update(f"{host.identity()} {arch.name} {arch.config.key} {arch.user}".encode())
+    return h.hexdigest()
 
 
 def _plain(value: Any) -> Any:
@@ -119,72 +178,86 @@ def _plain(value: Any) -> Any:
 class Library:
     """Compiled forms and helpers of one configuration.
 
-    forms: what the translator knows of each form. stencils: machine code by key. runtime: the object with the native helpers.
-    persistent: it is kept on disk.
+    forms: what the translator knows of each form. stencils: machine code by key. Both are read from disk when they are asked for first: a program
+    whose pages are all known needs neither. persistent: it is kept on disk.
     """
 
-    def __init__(self, arch: Arch, folder: Path | None = None, persistent: bool = True) -> None:
+    def __init__(self, arch: Arch, folder: str | None = None, persistent: bool = True) -> None:
         self.arch, self.persistent = arch, persistent
-        self.path = (folder or cache_folder()) / f"{arch.name}-{key_of(arch)}.stencils"
-        self.forms: dict[Any, Any] = {}
-        self.stencils: dict[Any, Any] = {}
-        self.runtime: bytes | None = None
+        folder = folder or cache_folder()
+        self.path = os.path.join(folder, f"{arch.name}-{key_of(arch, folder)}.stencils")
+        self._kept: tuple[dict[Any, Any], dict[Any, Any]] | None = None
         self._renamed: dict[Any, Any] = {}
         self._changed = 0
         self._inode = 0
         self.compiled = 0  # forms that this process has compiled
         self.compile_ns = 0  # nanoseconds that LLVM took for them, and for the native helpers
-        if persistent:
-            self._merge(self._read())
+
+    def beside(self, suffix: str) -> str:
+        """The path of another file of this library."""
+        return self.path.removesuffix(".stencils") + suffix
+
+    def _content(self) -> tuple[dict[Any, Any], dict[Any, Any]]:
+        if self._kept is None:
+            self._kept = {}, {}
+            if self.persistent:
+                self._merge()
+        return self._kept
+
+    @property
+    def forms(self) -> dict[Any, Any]:
+        """What the translator knows of each form."""
+        return self._content()[0]
+
+    @property
+    def stencils(self) -> dict[Any, Any]:
+        """Machine code by key."""
+        return self._content()[1]
 
     def _refresh(self) -> bool:
         """Take over what others have written since the file was last read; whether there was anything."""
         if not self.persistent:
             return False
         try:
-            if self.path.stat().st_ino == self._inode:
+            if os.stat(self.path).st_ino == self._inode:
                 return False
         except OSError:
             return False
-        self._merge(self._read())
+        self._merge()
         return True
 
-    def _read(self) -> tuple[Any, Any, Any] | None:
-        """The content of the file, or None where there is no usable one."""
-        try:
-            with open(self.path, "rb") as f:
-                self._inode = os.fstat(f.fileno()).st_ino
-                data = f.read()
-        except OSError:
-            return None
-        start = len(_MAGIC) + 32
-        if data[: len(_MAGIC)] != _MAGIC or hashlib.sha256(memoryview(data)[start:]).digest() != data[len(_MAGIC) : start]:
-            return None
-        forms, stencils, runtime = marshal.loads(memoryview(data)[start:])
-        return forms, stencils, runtime
-
-    def _merge(self, content: tuple[Any, Any, Any] | None) -> None:
-        if content is None:
+    def _merge(self) -> None:
+        """Take over what the file says; what is here already stays."""
+        found = _read_whole(self.path)
+        if found is None:
             return
-        self.forms = content[0] | self.forms
-        self.stencils = content[1] | self.stencils
-        self.runtime = self.runtime or content[2]
+        (forms, stencils), self._inode = marshal.loads(found[0]), found[1]
+        own = self._kept or ({}, {})
+        self._kept = forms | own[0], stencils | own[1]
 
     @property
     def unsaved(self) -> int:
         """How much is not on disk yet."""
         return self._changed
 
-    def get_runtime(self) -> bytes:
-        """The object code of the native helpers, compiled when it is not there."""
-        if self.runtime is None:
-            from ratite.codegen.runtime import compile_runtime
+    def get_runtime(self) -> Image:
+        """The native helpers, compiled when they are not there."""
+        path = self.beside(".runtime")
+        found = _read_whole(path) if self.persistent else None
+        if found is not None:
+            image: Image = marshal.loads(found[0])
+            return image
+        from ratite.codegen.elfobj import Object
+        from ratite.codegen.runtime import compile_runtime
 
-            begin = time.monotonic_ns()
-            self.runtime = compile_runtime(self.arch)
-            self.compile_ns += time.monotonic_ns() - begin
-            self.save()
-        return self.runtime
+        begin = time.monotonic_ns()
+        image = Object(compile_runtime(self.arch)).image()
+        self.compile_ns += time.monotonic_ns() - begin
+        if self.persistent:
+            with suppress(OSError):  # a folder that can not be written to only costs the next start its time
+                os.makedirs(os.path.dirname(path), exist_ok=True)
+                _write(path, marshal.dumps(image))
+        return image
 
     def add_form(self, form: Any, info: Any) -> None:
         """Keep what the translator knows of a form."""
@@ -203,6 +276,8 @@ class Library:
         return known
 
     def _rename(self, form: Form, regs: tuple[int, ...], imms: tuple[str, ...]) -> Any:
+        from ratite.codegen.forms import canonical
+
         same = canonical(regs)
         stencil = self.stencils.get((form, same[0], imms)) if same is not None else None
         if same is None or stencil is None:
@@ -210,11 +285,15 @@ class Library:
         code, holes, lates, fields, others = stencil
         if fields is None or any(pin in others for pin in same[1]):
             return None
+        from ratite.codegen.inspect_x86_64 import rename
+
         return rename(code, fields, same[1]), holes, lates, None, ()
 
     def general(self, key: Key) -> tuple[bytes, tuple[Hole, ...], tuple[RegisterField, ...], int] | None:
         """Code for the classes of operands of a key, whichever the pinned registers are: the code and holes for the canonical ones, where it names
         them, and a mask of those with which they can not be exchanged. None where there is no such code."""
+        from ratite.codegen.forms import canonical
+
         same = canonical(key.regs)
         stencil = self.stencils.get((key.form, same[0], key.imms)) if same is not None else None
         if same is None or stencil is None:
@@ -226,6 +305,8 @@ class Library:
 
     def missing(self, form: Form, regs: tuple[int, ...], imms: tuple[str, ...]) -> Key:
         """What to compile for a form that `find` does not find: the one to be renamed, unless that does not serve."""
+        from ratite.codegen.forms import Key, canonical
+
         same = canonical(regs)
         if same is None or (form, same[0], imms) in self.stencils:
             return Key(form, regs, imms)
@@ -257,16 +338,11 @@ class Library:
         if not self.persistent:
             return
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with open(self.path.with_suffix(".lock"), "w") as lock:
+            os.makedirs(os.path.dirname(self.path), exist_ok=True)
+            with open(self.beside(".lock"), "w") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
-                self._merge(self._read())
-                body = marshal.dumps((dict(self.forms), dict(self.stencils), self.runtime))
-                fd, name = tempfile.mkstemp(dir=self.path.parent, prefix=self.path.name)
-                with os.fdopen(fd, "wb") as f:
-                    f.write(_MAGIC + hashlib.sha256(body).digest() + body)
-                    self._inode = os.fstat(fd).st_ino
-                os.replace(name, self.path)
+                self._merge()
+                self._inode = _write(self.path, marshal.dumps((dict(self.forms), dict(self.stencils))))
         except OSError:
             pass
         self._changed = 0

@@ -13,6 +13,7 @@ from typing import Any
 from ratite.bits import mask
 from ratite.codegen import host_x86_64 as host
 from ratite.codegen.lanes import as_integer, as_vector, lower_lanes, memory_type
+from ratite.codegen.tables import RESERVATION_BITS, RESERVATIONS
 from ratite.errors import DefinitionError
 from ratite.ir import OPS, Block, Value
 from ratite.ir.verify import ENDS
@@ -23,9 +24,6 @@ METADATA = """!0 = !{i64 -1, i64 -1}
 !9 = !{!"branch_weights", i32 100000, i32 1}
 !8 = !{!"branch_weights", i32 1, i32 100000}
 """
-
-#: Numbers of atomic operations that are kept, and how many low bits of an address share one.
-RESERVATIONS, RESERVATION_BITS = 1 << 16, 4
 
 
 def integer(value: int, width: int) -> str:

@@ -16,14 +16,13 @@ number is odd, or changes meanwhile, does not count.
 from __future__ import annotations
 
 from ratite.codegen import host_x86_64 as host
-from ratite.codegen.compiled import compiled, copy, load16, load32, load64, store16, store32, store64, store_release64, text_of
+from ratite.codegen.compiled import compiled, copy, load16, load32, load64, store16, store32, store64, store_release64
 from ratite.codegen.joining import NOT_AN_ENTRY, NOT_AN_INSTRUCTION, OFFSET, STUB_RELOCATION, Job
+from ratite.codegen.tables import ENTRY_BITS
 
 #: Kinds of relocations.
 RELOCATE_SYMBOL, RELOCATE_ABSOLUTE, RELOCATE_PAGE64, RELOCATE_PAGE32, RELOCATE_MISS = range(STUB_RELOCATION + 1)
 
-#: Size of the table of translated entries.
-ENTRY_BITS = 18
 _SLOTS = (1 << ENTRY_BITS) - 1
 _ADDRESS, _TAG, _CODE, _CHANGES, _ENTRY_SIZE = range(0, 40, 8)
 
@@ -165,4 +164,6 @@ FUNCTIONS = (place, enter_pieces, enter_places, enter_published, publish, slot_o
 
 def placing_text() -> str:
     """The functions as LLVM text."""
+    from ratite.codegen.native import text_of
+
     return "".join(text_of(function) for function in FUNCTIONS)

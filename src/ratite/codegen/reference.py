@@ -13,27 +13,11 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from ratite.bits import mask
+from ratite.codegen.endings import GuestTrap, Leave
 from ratite.errors import DefinitionError
 from ratite.ir import OPS, Block, Value
 from ratite.ir.ops import HELPERS
 from ratite.isa.dsl import Insn, Layout
-
-
-class GuestTrap(Exception):
-    """An exception of the guest: `cause` and `value` as the architecture numbers them."""
-
-    def __init__(self, cause: int, value: int = 0) -> None:
-        super().__init__(cause, value)
-        self.cause, self.value = cause, value
-
-
-class Leave(Exception):
-    """The instruction ends with `s.exit(reason)`; execution goes on at `to`."""
-
-    def __init__(self, reason: int, to: int) -> None:
-        super().__init__(reason, to)
-        self.reason, self.to = reason, to
-
 
 Evaluator = Callable[..., int]
 

@@ -3,19 +3,27 @@
 The instructions of a region become one function of the shape of a stencil. Guest registers are local variables of it, which LLVM keeps where it
 likes. It has one way out: everything is put back where the stencil tier has it, and execution goes on at the stencil of the instruction that could
 not be finished here, or of the next one. So a region needs no slow cases of its own: no exceptions, no refill of the translation cache.
+
+What is compiled depends on guest addresses alone: those of stencils, helpers and pages of the host are symbols. So a region is described by a few
+numbers (`Plan`), may be compiled by another process, and its code (`Compiled`) serves later runs.
 """
 
 from __future__ import annotations
 
+import struct
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from ratite.bits import align_up
 from ratite.codegen import host_x86_64 as host
+from ratite.codegen.elfobj import Object
 from ratite.codegen.floats import hostable
+from ratite.codegen.forms import Form
 from ratite.codegen.lower import METADATA, Lowering, integer
-from ratite.codegen.runtime import tlb_base
-from ratite.codegen.stencil import PAGE_BITS, TLB_ENTRIES, TLB_SIZE, signature
+from ratite.codegen.stencil import block_of, signature
+from ratite.codegen.tables import PAGE_BITS, TLB_ENTRIES, TLB_SIZE, tlb_base
+from ratite.errors import DefinitionError
 from ratite.ir import ACCESSES, Block, Value
 from ratite.isa.arch import Arch
 from ratite.isa.dsl import Insn
@@ -46,8 +54,57 @@ _SMALL = 40
 _INSIDE = (1 << PAGE_BITS) - 8 + 1
 
 
+#: Bytes to a multiple of which a region's code is placed.
+ALIGNMENT = 64
+
+
+class Plan(NamedTuple):
+    """A region as whoever compiles it is told of it, in nothing but numbers.
+
+    words: guest address, word and length of every instruction, the head first. entries: guest addresses at which it can be entered, in the order of
+    their numbers. jumps: where computed jumps may go inside the region, by guest address. known: guest addresses outside of it that have stencils.
+    pages: guest addresses of the pages of its code. context: the translation context of them all. fewest: with fewer instructions that are not
+    left to stencils it is not worth it.
+    """
+
+    words: tuple[tuple[int, int, int], ...]
+    entries: tuple[int, ...]
+    jumps: dict[int, tuple[int, ...]]
+    known: frozenset[int]
+    pages: tuple[int, ...]
+    context: int
+    fewest: int
+
+
+class Compiled(NamedTuple):
+    """The machine code of a region, to be placed at a multiple of `ALIGNMENT`. start, size: where in it function `region` is. landings: see
+    `ratite.codegen.host_x86_64.LANDINGS`. fixups: (place, type of relocation, symbol, addend); symbol "" is the code's own address, others are
+    those of `stencil_of` and `delta_of`, and names of native helpers."""
+
+    code: bytes
+    start: int
+    size: int
+    landings: bytes
+    fixups: tuple[tuple[int, int, str, int], ...]
+
+
+def stencil_of(at: int) -> str:
+    """The symbol for the stencil of the instruction at a guest address."""
+    return f"at.{at:x}"
+
+
+def address_of(symbol: str) -> int:
+    """The guest address of which `stencil_of` is the symbol."""
+    return int(symbol.removeprefix("at."), 16)
+
+
+def delta_of(page: int) -> str:
+    """The symbol for the distance from a page of the guest to its host address, both 64 bits."""
+    return f"delta.{page:x}"
+
+
 class Piece(NamedTuple):
-    """An instruction of a region: guest address, length, text, and its operands by name. stencil: host address of its code."""
+    """An instruction of a region: guest address, length, text, and its operands by name."""
 
     pc: int
     length: int
@@ -55,7 +112,6 @@ class Piece(NamedTuple):
     block: Block
     registers: Mapping[str, int]
     immediates: Mapping[str, int]
-    stencil: int
 
     def number(self, attr: tuple[str, str | int]) -> tuple[str, int]:
         """The register that a `reg.get` or `reg.set` is about."""
@@ -84,26 +140,27 @@ def _is_rare(block: Block, v: Value) -> bool:
     return v.op == "trap" and any(w.op == "if" for w in block.code[: v.index])
 
 
-class Surroundings(NamedTuple):
-    """What a region needs to know of the engine. known: host addresses of stencils by guest address. entries: guest addresses at which it can be
-    entered, in the order of their numbers. jumps: where computed jumps may go inside the region, by guest address. pages: the pages of its code, as
-    (guest address, host address). context: the translation context of them all. dispatch, fetch_is: native helpers."""
+def form_of(insn: Insn, statics: tuple[int, ...], context: int) -> Form:
+    """The form of an instruction in a context."""
+    return Form(insn.text.name, statics, context if insn.text.privileged else -1)
 
-    known: Mapping[int, int]
-    entries: Sequence[int]
-    jumps: Mapping[int, Sequence[int]]
-    pages: Sequence[tuple[int, int]]
-    context: int
-    dispatch: int
-    fetch_is: int
+
+def piece_of(arch: Arch, context: int, at: int, word: int, length: int) -> Piece:
+    """The instruction that a word at a guest address is."""
+    insn = arch.decoder.decode(word, length) or arch.illegal
+    static_of, reg_of, imm_of = insn.getters
+    block = block_of(insn, arch, form_of(insn, tuple(int(g(word)) for g in static_of), context))
+    registers = {r.name: int(g(word)) for r, g in zip(insn.text.fmt.regs, reg_of, strict=True)}
+    immediates = {m.name: int(g(word)) for m, g in zip(insn.text.fmt.imms, imm_of, strict=True)}
+    return Piece(at, length, insn, block, registers, immediates)
 
 
 class Region:
     """The text of a region. It is entered with the number of an entry in the argument that stencils do not use."""
 
-    def __init__(self, arch: Arch, pieces: Sequence[Piece], around: Surroundings) -> None:
-        self.arch, self.around = arch, around
-        self.pieces = {p.pc: p for p in pieces}
+    def __init__(self, arch: Arch, plan: Plan) -> None:
+        self.arch, self.plan = arch, plan
+        self.pieces = {at: piece_of(arch, plan.context, at, word, length) for at, word, length in plan.words}
         self.kept = self._choose_kept()
         self.pins = {p: i for i, p in enumerate(arch.layout.pinned)}
         self.used, self.held = self._weigh()
@@ -147,6 +204,21 @@ class Region:
                     kept[register] = kept.get(register, False) or v.op == "store"
         return kept
 
+    @property
+    def worth(self) -> bool:
+        """Whether enough is not left to stencils."""
+        return sum(not self.is_opaque(piece) for piece in self.pieces.values()) >= self.plan.fewest
+
+    def address_of(self, symbol: str) -> str:
+        """LLVM's constant for the address of code elsewhere."""
+        self.declarations.add(f"declare dso_local preserve_nonecc void @{symbol}({signature(self.arch.word, names=False)})")
+        return f"ptrtoint (ptr @{symbol} to i64)"
+
+    def delta(self, page: int) -> str:
+        """LLVM's constant for where a page of code was."""
+        self.declarations.add(f"@{delta_of(page)} = external hidden global i8, !absolute_symbol !0")
+        return f"ptrtoint (ptr @{delta_of(page)} to i64)"
+
     def text(self) -> str:
         """The whole module."""
         word = self.arch.word
@@ -181,15 +253,15 @@ class Region:
             elif (file, n) in self.held:
                 lines.append(f" %v{file}{n} = load {ty}, ptr %e{file}{n}{_STATE}\n store {ty} %v{file}{n}, ptr %{file}{n}\n")
         lines += self._check_pages()
-        lines.append(self._choose_entry("unreachable", {at: f"g{at:x}" for at in self.around.entries}))
-        if len(self.around.pages) > 1 and not self.arch.user:
+        lines.append(self._choose_entry("unreachable", {at: f"g{at:x}" for at in self.plan.entries}))
+        if len(self.plan.pages) > 1 and not self.arch.user:
             lines.append("elsewhere:\n")
-            lines.append(self._choose_entry("unreachable", {at: f"back{at:x}" for at in self.around.entries}))
-            lines += (f"back{at:x}:\n store i64 {self.pieces[at].stencil}, ptr %to\n br label %out\n" for at in self.around.entries)
+            lines.append(self._choose_entry("unreachable", {at: f"back{at:x}" for at in self.plan.entries}))
+            lines += (f"back{at:x}:\n store i64 {self.address_of(stencil_of(at))}, ptr %to\n br label %out\n" for at in self.plan.entries)
         return [*lines, "unreachable:\n unreachable\n"]
 
     def _choose_entry(self, default: str, labels: Mapping[int, str]) -> str:
-        choices = " ".join(f"i64 {n}, label %{labels[at]}" for n, at in enumerate(self.around.entries))
+        choices = " ".join(f"i64 {n}, label %{labels[at]}" for n, at in enumerate(self.plan.entries))
         return f" switch i64 %va, label %{default} [ {choices} ]\n"
 
     def _check_pages(self) -> list[str]:
@@ -197,21 +269,23 @@ class Region:
         to look at: execution is in it already; and in a process an address has one page. Inside the region nothing changes a mapping: whatever does
         that is a way out."""
         lines: list[str] = []
-        if len(self.around.pages) == 1 or self.arch.user:
+        if len(self.plan.pages) == 1 or self.arch.user:
             return lines
-        for i, (page, where) in enumerate(self.around.pages):
-            entry = tlb_base(self.arch) + self.around.context * TLB_SIZE + (page >> PAGE_BITS) % TLB_ENTRIES * 32
-            at, there = integer(page, 64), integer(where, 64)
+        self.declarations.add("declare dso_local i64 @fetch_is(ptr, i64, i64)")
+        for i, page in enumerate(self.plan.pages):
+            entry = tlb_base(self.arch) + self.plan.context * TLB_SIZE + (page >> PAGE_BITS) % TLB_ENTRIES * 32
+            at = integer(page, 64)
             lines.append(f""" %ct{i} = getelementptr i8, ptr %env, i64 {entry + 16}
  %ca{i} = getelementptr i8, ptr %env, i64 {entry + 24}
  %cv{i} = load i64, ptr %ct{i}
  %cd{i} = load i64, ptr %ca{i}
  %ce{i} = icmp eq i64 %cv{i}, {at}
- %cf{i} = icmp eq i64 %cd{i}, {integer(where - page & (1 << 64) - 1, 64)}
+ %cf{i} = icmp eq i64 %cd{i}, {self.delta(page)}
  %cg{i} = and i1 %ce{i}, %cf{i}
  br i1 %cg{i}, label %same{i}, label %ask{i}, !prof !9
 ask{i}:
- %ci{i} = call i64 inttoptr (i64 {self.around.fetch_is} to ptr)(ptr %env, i64 {at}, i64 {there})
+ %cw{i} = add i64 {self.delta(page)}, {at}
+ %ci{i} = call i64 @fetch_is(ptr %env, i64 {at}, i64 %cw{i})
  %cj{i} = icmp ne i64 %ci{i}, 0
  br i1 %cj{i}, label %same{i}, label %elsewhere, !prof !9
 same{i}:
@@ -248,7 +322,7 @@ class _PieceLowering(Lowering):
         self.lines.append(f"g{self.piece.pc:x}:")
         self.label = f"g{self.piece.pc:x}"
         if self.region.is_opaque(self.piece):
-            self._leave_to(self.piece.stencil)
+            self._stay_out()
         else:
             self._load_registers()
             self.lower_block()
@@ -309,9 +383,13 @@ class _PieceLowering(Lowering):
             if n != self.layout.file(file).zero:
                 self.line(f"store i{self.layout.slots[file].width} {self.current['r', file, n]}, {self.region.place((file, n))}")
 
-    def _leave_to(self, address: int | str) -> None:
-        self.line(f"store i64 {address}, ptr %to")
+    def _leave_to(self, symbol: str) -> None:
+        self.line(f"store i64 {self.region.address_of(symbol)}, ptr %to")
         self.line("br label %out")
+
+    def _stay_out(self) -> None:
+        """Leave this instruction to its stencil."""
+        self._leave_to(stencil_of(self.piece.pc))
 
     def _go_to(self, target: int) -> None:
         """Go on at a guest address, having finished this instruction."""
@@ -323,15 +401,14 @@ class _PieceLowering(Lowering):
             self._leave_at(target)
 
     def _leave_at(self, target: int) -> None:
-        known = self.region.around.known.get(target)
-        if known is None:
-            self._dispatch(integer(target, self.layout.word))
+        if target in self.region.plan.known:
+            self._leave_to(stencil_of(target))
         else:
-            self._leave_to(known)
+            self._dispatch(integer(target, self.layout.word))
 
     def _dispatch(self, target: str) -> None:
         self.set_field("next_pc", target)
-        self._leave_to(self.region.around.dispatch)
+        self._leave_to("dispatch")
 
     def _unless_attention(self, target: int) -> None:
         pointer = self.state_pointer(self.layout.slots["attention"].offset)
@@ -351,7 +428,7 @@ class _PieceLowering(Lowering):
         if v.op == "jump":
             self._jump(v.args[0])
         else:
-            self._leave_to(self.piece.stencil)
+            self._stay_out()
 
     def _jump(self, target: Value) -> None:
         to = self.static_target(target)
@@ -360,7 +437,7 @@ class _PieceLowering(Lowering):
         if to is not None:
             self._go_to(to)
         else:
-            self._go_to_one_of(self.region.around.jumps.get(self.piece.pc, ()), where)
+            self._go_to_one_of(self.region.plan.jumps.get(self.piece.pc, ()), where)
 
     def _go_to_one_of(self, targets: Sequence[int], where: str) -> None:
         """Go on at a computed address, which may be one of some in the region."""
@@ -388,7 +465,7 @@ class _PieceLowering(Lowering):
         out, on = self.new_label(), self.new_label()
         self.branch(condition, out, on, False)
         self.start(out)
-        self._leave_to(self.piece.stencil)
+        self._stay_out()
         self.start(on)
 
     # --- memory -------------------------------------------------------------------------------------------------------------------
@@ -397,10 +474,18 @@ class _PieceLowering(Lowering):
         return self(f"inttoptr i64 {self(f'add i64 {delta}, {address}')} to ptr")
 
     def _look_up(self, address: str, width: int, write: bool) -> tuple[str, str]:
-        """Find the page of an access in the translation cache, or leave: pointer to its entry, and host minus guest address."""
+        """Find the page of an access in the translation cache, have it filled, or leave: pointer to its entry, and host minus guest address."""
         index = self(f"and i64 {self(f'lshr i64 {address}, {PAGE_BITS - 5}')}, {(TLB_ENTRIES - 1) * 32}")
         entry = self(f"getelementptr i8, ptr %tlb, i64 {index}")
-        self.bail(self(f"icmp ne i64 {self._tag(entry, write)}, {self._page_of(address, width)}"))
+        page, found, miss = self._page_of(address, width), self.new_label(), self.new_label()
+        self.branch(self(f"icmp eq i64 {self._tag(entry, write)}, {page}"), found, miss, True)
+        self.start(miss)
+        self.declare("declare dso_local preserve_mostcc i64 @refill(ptr, i64, i64) cold nounwind")
+        done = self(f"call preserve_mostcc i64 @refill(ptr %env, i64 {address}, i64 {int(write)})")
+        self.bail(self(f"icmp eq i64 {done}, 0"))
+        self.bail(self(f"icmp ne i64 {self._tag(entry, write)}, {page}"))
+        self.line(f"br label %{found}")
+        self.start(found)
         return entry, self(f"load i64, ptr {self(f'getelementptr i8, ptr {entry}, i64 24')}{_STATE}")
 
     def _tag(self, entry: str, write: bool) -> str:
@@ -444,7 +529,7 @@ class _PieceLowering(Lowering):
         access((on, landing))
         self.start(landing)
         self.line(host.STAY)
-        self._leave_to(self.piece.stencil)
+        self._stay_out()
         self.start(on)
 
     def _guarded_load(self, v: Value) -> str:
@@ -519,20 +604,61 @@ def static_target(piece: Piece, target: Value, word: int) -> int | None:
     return None
 
 
+_RELATIVE, _NARROW, _WIDE = struct.Struct("<i"), struct.Struct("<I"), struct.Struct("<Q")
+
 #: Passes of LLVM over a region, in order. The usual pipelines take five times as long and find no more: there is nothing to inline, and loops
 #: have too many ways out to be changed.
 _PASSES = ("sroa", "instruction_combine", "simplify_cfg", "new_gvn", "dead_code_elimination", "simplify_cfg")
 
 
-def compile_region(region: Region) -> bytes:
-    """The object code of a region: function `region`."""
+def compile_region(arch: Arch, plan: Plan) -> Compiled | None:
+    """Compile a region; None when too much of it would be left to stencils."""
     from llvmlite import binding as llvm
 
+    region = Region(arch, plan)
+    if not region.worth:
+        return None
     module = llvm.parse_assembly(region.text())
     machine = host.machine(level=1)  # finds as much as 2, and takes a third less
     passes = llvm.create_new_function_pass_manager()
     for name in _PASSES:
         getattr(passes, f"add_{name}_pass")()
     passes.run(module.get_function("region"), llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=2)))
-    code: bytes = machine.emit_object(module)
+    return _linked(Object(machine.emit_object(module)))
+
+
+def _linked(obj: Object) -> Compiled:
+    """The sections of an object as one piece of code, in which what does not depend on its place is filled in."""
+    code, at = bytearray(), {}
+    sections, relocations, _ = obj.image()
+    for number, content, alignment in sections:
+        code += bytes(align_up(len(code), alignment) - len(code))
+        at[number] = len(code)
+        code += content
+    fixups = []
+    for number, offset, kind, target, addend in relocations:
+        place = at[number] + offset
+        if isinstance(target, str):
+            fixups.append((place, kind, target, addend))
+        elif kind in host.RELATIVE:
+            struct.pack_into("<i", code, place, at[target] + addend - place)
+        else:
+            fixups.append((place, kind, "", at[target] + addend))
+    function = obj.functions["region"]
+    return Compiled(bytes(code), at[function.section] + function.offset, function.size, obj.section(host.LANDINGS), tuple(fixups))
+
+
+def placed(compiled: Compiled, address: int, symbols: Mapping[str, int]) -> bytearray:
+    """The code for a place of the host's memory."""
+    code = bytearray(compiled.code)
+    for place, kind, symbol, addend in compiled.fixups:
+        value = (symbols[symbol] if symbol else address) + addend
+        if kind in host.RELATIVE:
+            _RELATIVE.pack_into(code, place, value - address - place)
+        elif kind == host.ABS64:
+            _WIDE.pack_into(code, place, value & (1 << 64) - 1)
+        elif kind in (host.ABS32, host.ABS32S):
+            _NARROW.pack_into(code, place, value & 0xFFFFFFFF)
+        else:
+            raise DefinitionError(f"relocation of type {kind} against {symbol or 'a section'}")
     return code

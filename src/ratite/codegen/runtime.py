@@ -2,7 +2,7 @@
 
 It is LLVM text with the offsets of the configured state, compiled together with the ISA's helpers into one object, which is kept on disk.
 
-    enter        from Python: load the pinned registers, dispatch next_pc; returns when something leaves
+    enter        load the pinned registers, dispatch next_pc; returns when something leaves. Python calls `run` (`ratite.codegen.alarms`)
     leave        store the pinned registers and return to Python
     dispatch     look at interrupts, then go on at next_pc: jump cache, else table of translated entries, else leave to translate
     raise        deliver trap_cause/trap_value at next_pc
@@ -18,31 +18,32 @@ code), writable}; the table ends with a row of last < first.
 from __future__ import annotations
 
 from ratite.codegen import host_x86_64 as host
+from ratite.codegen.alarms import alarms_text
 from ratite.codegen.choosing import choosing_text
 from ratite.codegen.joining import joining_text
 from ratite.codegen.lower import METADATA, HelperLowering
-from ratite.codegen.placing import ENTRY_BITS, placing_text
+from ratite.codegen.placing import placing_text
 from ratite.codegen.sampling import sampling_text
-from ratite.codegen.stencil import JUMP_BASE, JUMP_ENTRIES, JUMP_SIZE, PAGE_BITS, TLB_ENTRIES, TLB_SIZE, signature
+from ratite.codegen.stencil import signature
+from ratite.codegen.tables import (
+    ENTRY_BITS,
+    JUMP_BASE,
+    JUMP_ENTRIES,
+    JUMP_PAGES,
+    JUMP_SIZE,
+    PAGE_BITS,
+    TLB_ENTRIES,
+    TLB_SIZE,
+    TRACE_EXCEPTIONS,
+    TRACE_WALKS,
+    tlb_base,
+)  # fmt: skip
 from ratite.isa.arch import Arch, Exit
-
-#: A bit for every page number modulo 4096 that is in a jump cache.
-JUMP_PAGES = 7680
 
 #: What `tlb_insert` gives where there is no RAM; it leaves the address in `device_address`.
 NOT_RAM = 2
 
 _PAGE = -(1 << PAGE_BITS)
-
-
-def tlb_base(arch: Arch) -> int:
-    """Offset of the first translation cache from the state pointer."""
-    return JUMP_BASE + arch.contexts * JUMP_SIZE
-
-
-def state_size(arch: Arch) -> int:
-    """Bytes after the state pointer."""
-    return tlb_base(arch) + arch.mmu_modes * TLB_SIZE
 
 
 class _Template:
@@ -72,10 +73,6 @@ def _count(arch: Arch, name: str) -> str:
     """Add one to a counter of the state; for what is rare."""
     where = _ptr(f"c_{name}", arch.layout.slots[name].offset)
     return where + f" %n_{name} = load i64, ptr %c_{name}\n %m_{name} = add i64 %n_{name}, 1\n store i64 %m_{name}, ptr %c_{name}\n"
-
-
-#: Bits of the field `traced`.
-TRACE_WALKS, TRACE_EXCEPTIONS = 1, 2
 
 
 def _traced(arch: Arch, yes: str, no: str, what: int = TRACE_WALKS) -> str:
@@ -128,7 +125,7 @@ define hidden preserve_nonecc void @leave({signature(w, True)}) nounwind {{
 
 def _dispatch(arch: Arch) -> str:
     t, w = _Template(arch), arch.word
-    poll = "" if arch.user else f" %unused = call i{w} @poll(ptr %env)\n"
+    poll = " br label %look\n" if arch.user else _poll(arch)
     wide = " %pc = add i64 %pcw, 0\n" if w == 64 else " %pc = zext i32 %pcw to i64\n"
     return f"""
 define preserve_nonecc void @dispatch({signature(w, True)}) nounwind {{
@@ -148,8 +145,7 @@ irq:
  musttail call preserve_nonecc void @leave({_arguments(w)})
  ret void
 native:
-{poll} br label %look
-look:
+{poll}look:
 {_ptr("pcp", t.at("next_pc"))}{_ptr("tlp", t.at("tlb"))}{_ptr("jcp", t.at("jump_cache"))} %pcw = load i{w}, ptr %pcp
  %tlb2 = load ptr, ptr %tlp
  %jc = load ptr, ptr %jcp
@@ -181,6 +177,19 @@ translate:
  musttail call preserve_nonecc void @leave({_arguments(w)})
  ret void
 }}
+"""
+
+
+def _poll(arch: Arch) -> str:
+    """Have the ISA look for interrupts. It gives 1 when an alarm has to be set that is Python's."""
+    t, w = _Template(arch), arch.word
+    return f""" %alarm = call i{w} @poll(ptr %env)
+ %quiet = icmp eq i{w} %alarm, 0
+ br i1 %quiet, label %look, label %python, !prof !9
+python:
+{_ptr("rsa", t.at("reason"))} store i64 {Exit.ALARM}, ptr %rsa
+ musttail call preserve_nonecc void @leave({_arguments(w)})
+ ret void
 """
 
 
@@ -296,6 +305,27 @@ test:
  %hp = add i64 %add, %page
  %same = icmp eq i64 %hp, %expected
  %r = zext i1 %same to i64
+ ret i64 %r
+no:
+ ret i64 0
+}}
+"""
+
+
+def _refill(arch: Arch) -> str:
+    """For regions: fill the translation cache for `va`; whether that is done. It may not be for what is asked: the cache has to be looked at again.
+    All but one of the host's registers stay, so that a region need not make room for this."""
+    if arch.user:
+        return ""
+    w = arch.word
+    narrow = "" if w == 64 else " %van = trunc i64 %va to i32\n %wr = trunc i64 %write to i32\n"
+    va, write = ("%va", "%write") if w == 64 else ("%van", "%wr")
+    return f"""
+define preserve_mostcc i64 @refill(ptr %env, i64 %va, i64 %write) nounwind {{
+{_traced(arch, "no", "fill")}fill:
+{narrow} %st = call i{w} @mmu_fill(ptr %env, i{w} {va}, i{w} {write})
+ %ok = icmp eq i{w} %st, 0
+ %r = zext i1 %ok to i64
  ret i64 %r
 no:
  ret i64 0
@@ -656,77 +686,46 @@ measure:
 def _faults(arch: Arch) -> str:
     """User mode: the handler of host faults. One in generated code becomes an exit with the state of that very instruction; what is not is
     passed to the handler there was before; where there was none the process dies of it, at once if somebody sent it and else when the
-    access is tried again. One in a region goes on at its landing, which leaves the region. A signal that somebody sent to a thread in generated code
-    waits until that is left. `code_range` is {start, end, handler before, signal(2), raise(3), regions, their number, states, their number}: of
-    each region {start, end, landings}, of each vCPU its state or 0; landings are a region's pairs of distances {access, landing}, the last with
-    an access of -1."""
+    access is tried again. One in a region goes on at its landing, which leaves the region. A signal that somebody sent, whatever the thread does
+    just now, is another handler's if there is one. `code_range` is {start, end, handler before, signal(2), raise(3), regions, their number, handler
+    of what is sent}: of each region {start, end, landings}; landings are a region's pairs of distances {access, landing}, the last with an access
+    of -1."""
     if not arch.user:
         return ""
     t = _Template(arch)
     return f"""
 @code_range = external hidden global i8, !absolute_symbol !0
 define void @on_fault(i32 %sig, ptr %info, ptr %uc) nounwind {{
+{_ptr("cp", 8, "%info")} %code = load i32, ptr %cp
+{_ptr("sentp", 56, "@code_range")} %sent_to = load ptr, ptr %sentp
+ %sent = icmp sle i32 %code, 0
+ %wanted = icmp ne ptr %sent_to, null
+ %passed = and i1 %sent, %wanted
+ br i1 %passed, label %pass, label %where
+pass:
+ call void %sent_to(i32 %sig, ptr %info, ptr %uc)
+ ret void
+where:
 {_ptr("ripp", host.UC_RIP, "%uc")} %rip = load i64, ptr %ripp
  %lo = load i64, ptr @code_range
 {_ptr("hip", 8, "@code_range")} %hi = load i64, ptr %hip
  %a = icmp uge i64 %rip, %lo
  %b = icmp ult i64 %rip, %hi
- %ours = and i1 %a, %b
+ %inside = and i1 %a, %b
+ %refused = xor i1 %sent, true
+ %ours = and i1 %inside, %refused
  br i1 %ours, label %guest, label %other
 guest:
-{_ptr("cp", 8, "%info")}{_ptr("ap", 16, "%info")} %code = load i32, ptr %cp
- %addr = load i64, ptr %ap
- %code64 = sext i32 %code to i64
+{_ptr("ap", 16, "%info")} %addr = load i64, ptr %ap
  %sig64 = zext i32 %sig to i64
  %shifted = shl i64 %sig64, 32
- %low = and i64 %code64, 4294967295
+ %low = zext i32 %code to i64
  %both = or i64 %shifted, %low
- %by_host = icmp sgt i32 %code, 0
- br i1 %by_host, label %regions, label %note
-note:
-{_ptr("rspn", host.UC_RSP, "%uc")} %rsp = load i64, ptr %rspn
-{_ptr("statesp", 56, "@code_range")} %states = load ptr, ptr %statesp
-{_ptr("countp", 64, "@code_range")} %count = load i64, ptr %countp
- br label %thread
-thread:
- %k = phi i64 [ 0, %note ], [ %k1, %farther ]
- %nearest = phi i64 [ -1, %note ], [ %nearer, %farther ]
- %mine = phi ptr [ null, %note ], [ %better, %farther ]
- %left = icmp ult i64 %k, %count
- br i1 %left, label %measure, label %noted
-measure:
- %statep = getelementptr ptr, ptr %states, i64 %k
- %state = load ptr, ptr %statep
- %absent = icmp eq ptr %state, null
- br i1 %absent, label %farther, label %compare
-compare:
-{_ptr("stackp", t.at("stack_pointer"), "%state")} %stack = load i64, ptr %stackp
- %above = sub i64 %stack, %rsp
- %below = sub i64 0, %above
- %higher = icmp slt i64 %above, 0
- %apart = select i1 %higher, i64 %below, i64 %above
- %near = icmp ult i64 %apart, %nearest
- %smaller = select i1 %near, i64 %apart, i64 %nearest
- %closer = select i1 %near, ptr %state, ptr %mine
- br label %farther
-farther:
- %nearer = phi i64 [ %nearest, %measure ], [ %smaller, %compare ]
- %better = phi ptr [ %mine, %measure ], [ %closer, %compare ]
- %k1 = add i64 %k, 1
- br label %thread
-noted:
- %known = icmp ne ptr %mine, null
- br i1 %known, label %tell, label %over
-tell:
-{_ptr("sfp", t.at("sent_fault"), "%mine")} store i64 %both, ptr %sfp
-{_ptr("hap", t.at("host_attention"), "%mine")} store i8 1, ptr %hap
- ret void
-regions:
 {_ptr("rowsp", 40, "@code_range")} %rows = load ptr, ptr %rowsp
 {_ptr("rowcountp", 48, "@code_range")} %rowcount = load i64, ptr %rowcountp
  br label %row
 row:
- %r = phi i64 [ 0, %regions ], [ %r1, %next_row ]
+ %r = phi i64 [ 0, %guest ], [ %r1, %next_row ]
  %more = icmp ult i64 %r, %rowcount
  br i1 %more, label %look, label %stencil
 look:
@@ -784,8 +783,6 @@ chain:
 die:
 {_ptr("sigp", 24, "@code_range")} %signal = load ptr, ptr %sigp
  %u = call ptr %signal(i32 %sig, ptr null)
-{_ptr("codep", 8, "%info")} %why = load i32, ptr %codep
- %sent = icmp sle i32 %why, 0
  br i1 %sent, label %again, label %over
 again:
 {_ptr("raisep", 32, "@code_range")} %raise = load ptr, ptr %raisep
@@ -798,16 +795,16 @@ over:
 
 
 #: Functions that helpers may call, defined here.
-_OWN = ("ram_host", "tlb_insert", "tlb_large", "tlb_flush", "tlb_flush_page", "mode_changed", "time_ns", "instructions")
+_OWN = ("ram_host", "tlb_insert", "tlb_large", "tlb_flush", "tlb_flush_page", "mode_changed", "time_ns", "instructions", "set_alarm")
 
 
 def runtime_text(arch: Arch) -> str:
     """The LLVM module of the engine and of the ISA's helpers."""
     parts = [f'target triple = "{host.TRIPLE}"\n', METADATA, host.FP_DECLARATIONS, "declare ptr @llvm.addressofreturnaddress.p0()\n"]
-    parts += [_entering(arch), _dispatch(arch), _find_entry(arch), _fetch_is(arch), _raising(arch), _flushing(arch)]
+    parts += [_entering(arch), _dispatch(arch), _find_entry(arch), _fetch_is(arch), _refill(arch), _raising(arch), _flushing(arch)]
     parts += [_memory(arch), _faults(arch), placing_text(), joining_text(), choosing_text(), sampling_text(arch)]
     if not arch.user:
-        parts += [_miss(arch, False), _miss(arch, True)]
+        parts += [_miss(arch, False), _miss(arch, True), alarms_text(arch)]
     declarations: set[str] = set()
     for name, helper in arch.helpers.items():
         low = HelperLowering(helper.record(arch.layout, arch.config), arch.layout, helper.params, helper.result(arch.word))

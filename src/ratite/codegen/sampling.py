@@ -18,7 +18,7 @@ word below.
 from __future__ import annotations
 
 from ratite.codegen import host_x86_64 as host
-from ratite.codegen.stencil import PAGE_BITS, TLB_ENTRIES
+from ratite.codegen.tables import PAGE_BITS, TLB_ENTRIES
 from ratite.isa.arch import Arch
 
 ROWS, ROW_SIZE = 256, 64

@@ -9,21 +9,30 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from ratite.cpu.threads import quiet_thread
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ratite.codegen.library import Library
     from ratite.codegen.stencil import Job
+    from ratite.cpu.vcpu import Vcpu
+
+
+class Missing(Exception):
+    """A form that has not been compiled."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
 
 
 class Order:
-    """Forms to be compiled together. done: they are there, or `failure` says why not."""
+    """Forms to be compiled together. done: they are there, or `failure` says why not. waiting: who is told then, perhaps in vain."""
 
     def __init__(self, jobs: list[Job]) -> None:
         self.jobs = jobs
         self.done = threading.Event()
+        self.waiting: dict[Vcpu, None] = {}
         self.failure: BaseException | None = None
 
 
@@ -77,6 +86,8 @@ class Compiler:
         for job in order.jobs:
             del self._open[job.key]
         order.done.set()
+        for vcpu in list(order.waiting):
+            vcpu.has_been_compiled()
 
     def close(self) -> None:
         """End the thread. What has not been compiled then is not."""

@@ -10,17 +10,13 @@ import time
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Protocol
 
 from ratite import log
 from ratite.codegen.codemem import CodeMemory
-from ratite.codegen.elfobj import CONSTANT_ALIGNMENT, CONSTANT_SIZE, Object
-from ratite.codegen.host_x86_64 import READ_CHECKED
+from ratite.codegen.host_x86_64 import READ_CHECKED, SYSTEM_CALL
 from ratite.codegen.library import Library
-from ratite.codegen.lower import RESERVATIONS
-from ratite.codegen.placing import ENTRY_BITS
+from ratite.codegen.tables import CONSTANT_ALIGNMENT, CONSTANT_SIZE, ENTRY_BITS, RESERVATIONS
 from ratite.cpu.codepage import PAGE, CodePage, PageKey
 from ratite.cpu.compiling import Awaited, Compiler, Order
 from ratite.cpu.exclusive import Exclusive
@@ -28,20 +24,38 @@ from ratite.cpu.hostmem import HostBuffer
 from ratite.cpu.joiner import Joiner
 from ratite.cpu.pagestore import PageStore
 from ratite.cpu.placing import Placer
-from ratite.cpu.regions import Regions
 from ratite.cpu.translate import Translator
 from ratite.cpu.walker import Choosing
 from ratite.errors import DefinitionError, HostError, MemoryAccessError
 from ratite.isa.arch import Arch
+from ratite.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any, Protocol
+
     from ratite.codegen.reference import Move
+    from ratite.cpu.alarms import Alarms
     from ratite.cpu.faults import Faults
     from ratite.cpu.perfmap import PerfMap
+    from ratite.cpu.regions import Regions
     from ratite.cpu.sampling import Sampler
     from ratite.cpu.vcpu import Vcpu
     from ratite.memory.ram import RamBlock
     from ratite.memory.space import AddressSpace
+
+    class UserMemory(Protocol):
+        """Guest memory of a user-mode process (`ratite.user.space`)."""
+
+        base: int
+
+        def fetch(self, addr: int, n: int) -> bytes:
+            """Bytes of executable memory; raises when there is none."""
+
+        def read(self, addr: int, n: int) -> bytes: ...
+
+        def write(self, addr: int, data: bytes) -> None: ...
+
 
 _ENTRY = struct.Struct("<QQQQ")
 _ROW = struct.Struct("<QQqQQ")
@@ -67,19 +81,6 @@ _CONSTANTS = CONSTANT_SIZE * _SYMBOLS
 CODE_SIZE = 128 << 20
 
 
-class UserMemory(Protocol):
-    """Guest memory of a user-mode process (`ratite.user.space`)."""
-
-    base: int
-
-    def fetch(self, addr: int, n: int) -> bytes:
-        """Bytes of executable memory; raises when there is none."""
-
-    def read(self, addr: int, n: int) -> bytes: ...
-
-    def write(self, addr: int, data: bytes) -> None: ...
-
-
 def _slot(pc: int, tag: int) -> int:
     """Where in the table of entries code for an address is."""
     return (((pc >> 1) + (tag >> 7)) & ((1 << ENTRY_BITS) - 1)) * _ENTRY.size
@@ -90,8 +91,7 @@ def _thunk(address: int) -> bytes:
     return b"\x48\xb8" + struct.pack("<Q", address) + b"\xff\xe0"
 
 
-@dataclass(frozen=True)
-class Tuning:
+class Tuning(Record, frozen=True):
     """How an engine works. region: what is compiled as a whole ("off": nothing, "on": hot loops, "always": whatever is executed, at once).
     cache: stencils and translations are kept on disk. perf: code memory is one anonymous mapping, because Linux perf looks nowhere else for code
     that has no file. counting: the processors count instructions (`ratite.cpu.icount`); there are no regions then, and of the disk only the
@@ -148,6 +148,7 @@ class Engine:
         self.store = PageStore(self, persistent=tuning.cache and not tuning.counting)
         self.regions: Regions | None = None
         self.faults: Faults | None = None
+        self.alarms: Alarms | None = None
         self.pages: dict[PageKey, CodePage] = {}
         self.by_host: dict[int, dict[PageKey, None]] = {}  # in the order in which they have come
         self._flags: dict[int, HostBuffer] = {}
@@ -167,16 +168,18 @@ class Engine:
             space.on_ram_write(self._dma_wrote, self._holds_code)
             self._map_changed()
         if tuning.region != "off" and not tuning.counting:
+            from ratite.cpu.regions import Regions
+
             self.regions = Regions(self, always=tuning.region == "always")
             if tuning.region == "on":
                 self.regions.start()
 
     def _load_runtime(self) -> dict[str, int]:
-        own = {"code_range": bytes(72), "sampling": bytes(8), "read_checked": READ_CHECKED}
+        own = {"code_range": bytes(64), "sampling": bytes(8), "read_checked": READ_CHECKED, "system_call": SYSTEM_CALL}
         for name, function in (("memset", ctypes.memset), ("memcpy", ctypes.memmove)):
             own[name] = _thunk(ctypes.cast(function, ctypes.c_void_p).value or 0)
         symbols = {name: self.memory.put(code) for name, code in own.items()}
-        symbols |= self.memory.load(Object(self.library.get_runtime()), symbols)
+        symbols |= self.memory.load(self.library.get_runtime(), symbols)
         return symbols
 
     def _number(self, name: str | bytes, address: int) -> int:
@@ -213,6 +216,19 @@ class Engine:
         if self.closed:
             raise HostError("this engine has been closed")
         return ctypes.CFUNCTYPE(result, *params)(self.symbols[name])
+
+    def short_function(self, name: str) -> Callable[[int], int]:
+        """A native function of a vCPU that takes no longer than giving the interpreter's lock away; that is kept meanwhile."""
+        return ctypes.PYFUNCTYPE(ctypes.c_uint64, ctypes.c_void_p)(self.symbols[name])
+
+    def start_alarms(self) -> None:
+        """From now on native code rings the guests' timers, which follow the host's clock, and sleeps while a guest waits. Every vCPU has a thread
+        of its own, and none is running."""
+        from ratite.cpu.alarms import Alarms
+
+        self.alarms = Alarms(self)
+        for vcpu in self.vcpus:
+            self.alarms.watch(vcpu)
 
     def helper_ranges(self) -> list[tuple[int, int, str]]:
         """Where the native helpers are: address, size, name."""
@@ -312,10 +328,9 @@ class Engine:
             self._awaited[place] = awaited.orders
             raise
 
-    def give_way(self) -> None:
-        """In the middle of translating, where what has been found out so far is kept. Raises Awaited when timers wait for the lock."""
-        if self.urgent():
-            raise Awaited([])
+    def interrupted(self) -> bool:
+        """Whether the processor for which pages are translated should look at interrupts."""
+        return self.user is None and not self.counting and self.current is not None and bool(self.current.state.attention)
 
     def let_others(self) -> None:
         """Give the lock away for a moment, in the middle of a long piece of work: a timer may be due."""
@@ -533,6 +548,8 @@ class Engine:
         if self.closed:
             return
         self.closed = True
+        if self.alarms is not None:
+            self.alarms.close()
         self.save()
         self.symbols.clear()
         for vcpu in self.vcpus:

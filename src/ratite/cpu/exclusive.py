@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import threading
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from ratite.cpu.vcpu import Vcpu
 
 
@@ -27,6 +29,7 @@ class Exclusive:
         self.closed = False
         self.sections = 0
         self._depth = 0
+        self._held: list[Vcpu] = []
         self._opened, self._left = threading.Event(), threading.Event()
 
     def __enter__(self) -> None:
@@ -38,6 +41,8 @@ class Exclusive:
     def __exit__(self, *_: object) -> None:
         self._depth -= 1
         if self._depth == 0:
+            while self._held:
+                self._held.pop().release()
             self.closed = False
             self._opened.set()
         self._lock.__exit__(None, None, None)
@@ -46,7 +51,7 @@ class Exclusive:
         self._opened.clear()
         self.closed = True
         self.sections += 1
-        inside = [v for v in self._vcpus if v.native]
+        inside = [v for v in self._vcpus if v.native and not self._hold(v)]
         for vcpu in inside:
             vcpu.kick()
         while inside:
@@ -54,6 +59,13 @@ class Exclusive:
             inside = [v for v in inside if v.native]
             if inside:
                 self._left.wait()
+
+    def _hold(self, vcpu: Vcpu) -> bool:
+        """Whether a processor sleeps, and will not wake up into native code before the section ends."""
+        held = vcpu.hold()
+        if held:
+            self._held.append(vcpu)
+        return held
 
     def wait(self, vcpu: Vcpu) -> None:
         """Called by a processor that was about to enter and found the border closed: return when it may."""

@@ -6,12 +6,13 @@ The handler is native code (`ratite.codegen.runtime`); here it is installed with
 from __future__ import annotations
 
 import ctypes
-import signal
 import struct
-from typing import TYPE_CHECKING
 
+from ratite.bits import mask
+from ratite.codegen import host_x86_64 as host
 from ratite.cpu.hostmem import HostBuffer
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ratite.cpu.engine import Engine
 
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
 _REGION = struct.Struct("<QQQ")
 
 _SA_SIGINFO, _SA_RESTART, _SA_NODEFER = 4, 0x10000000, 0x40000000
+
+#: Signals that come in the middle of a handler of faults: those faults, and the C library's 33. The mask that such a handler returns to must not
+#: undo what another one has blocked.
+_NEVER_BLOCKED = 1 << host.SIGSEGV - 1 | 1 << host.SIGBUS - 1 | 1 << 33 - 1
+_SENT = 56
 
 
 class _SigAction(ctypes.Structure):
@@ -43,25 +49,23 @@ class Faults:
     """What the handler of SIGSEGV and SIGBUS knows of generated code, installed with this. Python's own faulthandler, if it is on, goes on getting
     what is not the guest's."""
 
-    #: Most regions, and most vCPUs at a time of which the handler knows: signals that somebody sends to others' threads are lost.
-    REGIONS, VCPUS = 1 << 15, 1 << 13
+    #: Most regions.
+    REGIONS = 1 << 15
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._regions, self._states = HostBuffer(_REGION.size * self.REGIONS), HostBuffer(8 * self.VCPUS)
-        self._words = self._states.view.cast("Q")
+        self._regions = HostBuffer(_REGION.size * self.REGIONS)
         self.count = 0
         libc = ctypes.CDLL(None)
         before = _SigAction()
         new = _SigAction(engine.symbols["on_fault"])
         new.flags = _SA_SIGINFO | _SA_NODEFER
-        for number in (signal.SIGSEGV, signal.SIGBUS):
+        new.mask[0] = mask(64) & ~_NEVER_BLOCKED
+        for number in (host.SIGSEGV, host.SIGBUS):
             libc.sigaction(int(number), ctypes.byref(new), ctypes.byref(before))
         functions = [ctypes.cast(f, ctypes.c_void_p).value or 0 for f in (libc.signal, getattr(libc, "raise"))]
         start = engine.memory.base
-        table = struct.pack(
-            "<9Q", start, start + engine.memory.size, before.handler or 0, *functions, self._regions.address, 0, self._states.address, self.VCPUS
-        )
+        table = struct.pack("<8Q", start, start + engine.memory.size, before.handler or 0, *functions, self._regions.address, 0, 0)
         engine.memory.patch(engine.symbols["code_range"], table)
 
     def add_region(self, start: int, size: int, landings: bytes) -> None:
@@ -80,15 +84,6 @@ class Faults:
         self.count = count
         self._engine.memory.patch(self._engine.symbols["code_range"] + 48, struct.pack("<Q", count))
 
-    def add_vcpu(self, state: int) -> None:
-        """Take note of a vCPU by its state pointer."""
-        free = next((n for n, known in enumerate(self._words) if not known), None)
-        if free is not None:
-            self._words[free] = state
-
-    def remove_vcpu(self, state: int) -> None:
-        """A vCPU is gone."""
-        for n, known in enumerate(self._words):
-            if known == state:
-                self._words[n] = 0
-                return
+    def leave_sent_to(self, handler: int) -> None:
+        """Have a native handler get SIGSEGV and SIGBUS that somebody sends; until then the process dies of them."""
+        self._engine.memory.patch(self._engine.symbols["code_range"] + _SENT, struct.pack("<Q", handler))

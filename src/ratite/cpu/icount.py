@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from ratite.codegen.runtime import TRACE_EXCEPTIONS
+from ratite.codegen.tables import TRACE_EXCEPTIONS
 from ratite.cpu.codepage import PAGE
 from ratite.cpu.engine import Engine
 from ratite.cpu.scheduler import Processor, Scheduler
@@ -117,7 +117,7 @@ class CountedVcpu(Vcpu):
     def _expired(self) -> Event:
         """The budget is used up. An interrupt that the last instruction let through comes before what is due now, as it does in native code."""
         if self.state.attention:
-            self.call("poll")
+            self.poll()
         return Event("expired")
 
     def _device(self) -> Event | None:

@@ -45,7 +45,8 @@ def _host_lines(
 
 def block_listings(arch: Arch, words: Sequence[tuple[int, int]], context: int) -> Iterator[str]:
     """The intermediate representation of instruction words (word, length): what `-d op` writes."""
-    from ratite.codegen.stencil import Form, block_of
+    from ratite.codegen.forms import Form
+    from ratite.codegen.stencil import block_of
     from ratite.ir.printer import listing
 
     for word, length in words:

@@ -22,40 +22,20 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ratite.codegen import host_x86_64 as host
-from ratite.codegen import pseudo
 from ratite.codegen.choosing import BRANCHES, ENDS, FLOW_AT, FORKS, GOES_ON, RETURNS, UNITS_AT
+from ratite.codegen.forms import Form, FormInfo, Key, imm_class, of_either_sign
 from ratite.codegen.joining import AWAY, CODE_AT, MISS, TO, late_value_at, record, relocation
+from ratite.codegen.kinds import ADDRESS32, ADDRESS64, CONSTANT, FIXED, MEMORY, MISS_HANDLERS, MISS_LOAD, MISS_STORE, STUB, TAKEN, ZERO
 from ratite.codegen.placing import RELOCATE_ABSOLUTE, RELOCATE_PAGE32, RELOCATE_PAGE64, RELOCATE_SYMBOL
-from ratite.codegen.stencil import (
-    ADDRESS32,
-    ADDRESS64,
-    CONSTANT,
-    FIXED,
-    JUMP_BASE,
-    JUMP_SIZE,
-    MEMORY,
-    MISS_HANDLERS,
-    MISS_LOAD,
-    MISS_STORE,
-    STUB,
-    TAKEN,
-    ZERO,
-    Form,
-    FormInfo,
-    Job,
-    Key,
-    analyse,
-    block_of,
-    imm_class,
-    of_either_sign,
-)
+from ratite.codegen.tables import JUMP_BASE, JUMP_SIZE
+from ratite.cpu.compiling import Missing
 from ratite.cpu.words import KnownWords
-from ratite.isa.dsl import Insn
 
 if TYPE_CHECKING:
     from ratite.cpu.engine import Engine
     from ratite.cpu.joiner import Records
     from ratite.ir import Block
+    from ratite.isa.dsl import Insn
 
 Lates = tuple[tuple[int, int, int], ...]
 Entry = tuple[bytes, Lates, int, int | None, int, int]
@@ -148,13 +128,6 @@ def _fill(data: bytearray, offset: int, size: int, value: int) -> None:
     _PACK[size](data, offset, value)
 
 
-class Missing(Exception):
-    """A form that has not been compiled."""
-
-    def __init__(self, job: Job) -> None:
-        self.job = job
-
-
 class Memo:
     """Entries of one context. words: those that have been made, for native code."""
 
@@ -195,7 +168,7 @@ class Memo:
     def goto(self) -> Entry:
         """Code that goes on at a guest address through the jump cache."""
         if self._goto is None:
-            self._goto = self._build(pseudo.GOTO, 0, 0)
+            self._goto = self._own("GOTO")
         return self._goto
 
     def near(self) -> Entry:
@@ -207,16 +180,22 @@ class Memo:
 
     def guard(self, page: int, expected: int) -> Entry:
         """Code that checks the second page of an instruction across two pages."""
-        return self._build(pseudo.GUARD, 0, 0, imms=(page, expected & 0xFFFFFFFF, expected >> 32))
+        return self._own("GUARD", imms=(page, expected & 0xFFFFFFFF, expected >> 32))
 
     def interpreted(self, length: int) -> Entry:
         """Code that leaves the instruction to the reference evaluator."""
-        code, lates, _, _, _, place = self._build(pseudo.INTERPRETED, 0, length)
+        code, lates, _, _, _, place = self._own("INTERPRETED", length)
         return code, lates, length, None, FORKS, place
 
     def count(self, instructions: int, run: int) -> Entry:
         """Code that charges the budget for a run of instructions, or leaves when it is too small."""
-        return self._build(pseudo.COUNT, 0, 0, imms=(instructions, run))
+        return self._own("COUNT", imms=(instructions, run))
+
+    def _own(self, name: str, length: int = 0, imms: tuple[int, ...] | None = None) -> Entry:
+        """A piece of the engine's own."""
+        from ratite.codegen import pseudo
+
+        return self._build(getattr(pseudo, name), 0, length, imms)
 
     def form_of(self, insn: Insn, statics: tuple[int, ...]) -> Form:
         """The form of an instruction in this context."""
@@ -228,6 +207,8 @@ class Memo:
         library = self.engine.library
         info = library.forms.get(form)
         if info is None:
+            from ratite.codegen.stencil import analyse, block_of
+
             info = analyse(block_of(insn, self.engine.arch, form), insn)
             library.add_form(form, info)
         files = [r.file for r in insn.text.fmt.regs]
@@ -260,6 +241,8 @@ class Memo:
         kinds = tuple([of_either_sign(kind, cls, regs) for kind, cls in zip(info.imms, kinds, strict=True)])
         stencil = self.engine.library.find(form, regs, kinds)
         if stencil is None:
+            from ratite.codegen.stencil import Job, block_of
+
             if recipe.block is None:
                 recipe.block = block_of(recipe.insn, self.engine.arch, form)
             raise Missing(Job(self.engine.library.missing(form, regs, kinds), recipe.insn, recipe.block))

@@ -11,6 +11,8 @@ relocations as in `ratite.cpu.placing`, those to constants numbered from `_CONST
 published: offsets to enter in the table that native code searches; pending: branches to offsets that the record does not have;
 second: the first 16-bit unit of the page after it, where code depends on that.
 
+What else has names like pages may have records too (`ratite.cpu.regionstore`).
+
 Writers append under a lock; a record that is cut off or damaged is skipped, and what follows a cut-off one is written over. A file that has grown
 beyond its limit is begun anew.
 """
@@ -18,20 +20,19 @@ beyond its limit is begun anew.
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import marshal
 import mmap
 import os
 import struct
 from array import array
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ratite.codegen.library import prune
 from ratite.codegen.placing import RELOCATE_ABSOLUTE, RELOCATE_MISS, RELOCATE_SYMBOL
 from ratite.cpu.codepage import CodePage, Unit
 from ratite.cpu.placing import goto_image
+from ratite.digest import blake2b
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ratite.cpu.engine import Engine
 
@@ -53,7 +54,7 @@ _Record = tuple[bytes, bytes, bytes, bytes, bytes, tuple[tuple[int, int], ...], 
 
 def page_digest(data: bytes, context: int) -> bytes:
     """What names a page: its bytes, and the context for which it is translated."""
-    return hashlib.blake2b(data, digest_size=16, key=bytes((context,))).digest()
+    return blake2b(data, digest_size=16, key=bytes((context,))).digest()
 
 
 class PageStore:
@@ -61,7 +62,7 @@ class PageStore:
 
     def __init__(self, engine: Engine, persistent: bool) -> None:
         self._engine, self._persistent = engine, persistent
-        self.path: Path = engine.library.path.with_suffix(".pages")
+        self.path = engine.library.beside(".pages")
         self._index: dict[bytes, tuple[int, int]] = {}
         self._map: mmap.mmap | None = None
         self._inode, self._end = 0, len(_MAGIC)  # of the file that was read, and how far
@@ -89,6 +90,14 @@ class PageStore:
             self._end = at + size
 
     def _read(self, name: bytes) -> _Record | None:
+        body = self.find(name)
+        if body is None:
+            return None
+        record: _Record = marshal.loads(body)
+        return record
+
+    def find(self, name: bytes) -> bytes | None:
+        """The record of a name."""
         body = self._new.get(name)
         if body is None:
             found = self._index.get(name)
@@ -99,8 +108,13 @@ class PageStore:
             if _digest(name, body) != self._map[at - 24 : at - 16]:
                 del self._index[name]
                 return None
-        record: _Record = marshal.loads(body)
-        return record
+        return body
+
+    def add(self, name: bytes, body: bytes) -> None:
+        """Take a record, to be written at the end; none that is known is replaced."""
+        if self._persistent and name not in self._new and name not in self._index and self._news <= _MOST_NEWS:
+            self._new[name] = body
+            self._news += len(body)
 
     # --- placing what is known ------------------------------------------------------------------------------------------------------
     def restore(self, page: CodePage, data: bytes) -> None:
@@ -164,13 +178,13 @@ class PageStore:
             return
         try:
             self._append()
-            prune(self.path.parent, self.path)
+            prune(os.path.dirname(self.path), self.path)
         except OSError:
             pass
 
     def _append(self) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with open(self.path.with_suffix(".lock"), "w") as lock:
+        os.makedirs(os.path.dirname(self.path), exist_ok=True)
+        with open(self._engine.library.beside(".lock"), "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             with open(self.path, "a+b") as f:
                 os.fchmod(f.fileno(), 0o600)
@@ -187,7 +201,7 @@ class PageStore:
 
     def _begin(self, parts: list[bytes]) -> None:
         """A new file; whoever has mapped the old one keeps that."""
-        fresh = self.path.with_suffix(".fresh")
+        fresh = self._engine.library.beside(".fresh")
         with open(fresh, "wb") as f:
             os.fchmod(f.fileno(), 0o600)
             f.write(_MAGIC + b"".join(parts))
@@ -212,7 +226,7 @@ class PageStore:
 
 
 def _digest(name: bytes, body: bytes) -> bytes:
-    return hashlib.blake2b(body, digest_size=8, key=name).digest()
+    return blake2b(body, digest_size=8, key=name).digest()
 
 
 def _records(m: mmap.mmap, start: int) -> list[tuple[bytes, int, int]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 from array import array
-from typing import TYPE_CHECKING
 
 from ratite.codegen.joining import RELATIVE
 from ratite.codegen.placing import Site
@@ -12,6 +11,7 @@ from ratite.cpu.codepage import CodePage, Unit
 from ratite.cpu.hostmem import HostBuffer
 from ratite.cpu.joiner import PIECES
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ratite.cpu.engine import Engine
     from ratite.cpu.memo import Memo

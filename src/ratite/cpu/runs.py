@@ -7,12 +7,12 @@ its beginning can be entered. Exceptions and what is left to Python come in the 
 from __future__ import annotations
 
 from array import array
-from typing import TYPE_CHECKING
 
 from ratite.codegen.choosing import BRANCHES, FLOW_AT, GOES_ON
 from ratite.codegen.joining import OFFSET
 from ratite.cpu.walker import COUNT, INSIDE, NEITHER
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ratite.cpu.memo import Memo
     from ratite.cpu.walker import Walker

@@ -62,6 +62,13 @@ class Processor:
         if self.waiting:
             self.waiting = False
             self._ring()
+        self.vcpu.rouse()
+
+    def rest(self) -> None:
+        """Wait, on its own thread, where alarms ring in native code: until it has to go on, or until it is asked to come back."""
+        if self.vcpu.doze():
+            with self.lock:
+                self.wake()
 
     def set_stopped(self, stopped: bool) -> None:
         """Execute nothing at all, or go on. The lock is held."""
@@ -130,15 +137,26 @@ class Turns(Scheduler):
     def run_until(self, asked: Callable[[], bool]) -> None:
         while True:
             self._bell.clear()
+            resting = self._resting()
             if asked():
                 return
             ready = [p for p in self.processors if not p.stopped and not p.waiting]
-            if not ready:
+            if not ready and resting is not None:
+                resting.rest()
+            elif not ready:
                 self._bell.wait()
             for p in ready:
                 if asked():
                     break
                 self._take_turn(p, len(ready) > 1)
+
+    def _resting(self) -> Processor | None:
+        """The only processor, if it waits and can do that in native code. It has forgotten that it was asked to come back."""
+        only = self.processors[0]
+        if only.stopped or not only.waiting or not only.vcpu.sleeps_natively:
+            return None
+        only.vcpu.calm()
+        return only
 
     def _take_turn(self, p: Processor, shared: bool) -> None:
         self._current = p
@@ -218,7 +236,9 @@ class Parallel(Scheduler):
         while not self._closed:
             seat.bell.clear()
             seat.idle.clear()  # before looking at _running, which _pause sets before it looks at idle
-            if self._running and not p.stopped and not p.waiting:
+            if p.waiting:
+                p.vcpu.calm()
+            if self._running and not p.stopped and (not p.waiting or p.vcpu.sleeps_natively):
                 self._take_turn(p)
                 continue
             if not self._running:
@@ -227,7 +247,10 @@ class Parallel(Scheduler):
 
     def _take_turn(self, p: Processor) -> None:
         try:
-            p.turn()
+            if p.waiting:
+                p.rest()
+            else:
+                p.turn()
         except BaseException as error:
             self._failure = error
             p.stopped = True

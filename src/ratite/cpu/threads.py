@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import signal
 import threading
 from collections.abc import Callable
 
 
 def quiet_thread(work: Callable[[], None], name: str) -> threading.Thread:
     """Start a thread that no signal reaches: those are for the other threads."""
+    import signal
+
     thread = threading.Thread(target=work, name=name, daemon=True)
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:

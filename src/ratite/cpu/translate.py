@@ -7,20 +7,33 @@ instruction is an entry, and branches inside the page are linked directly. What 
 from __future__ import annotations
 
 from bisect import bisect_right
-from typing import TYPE_CHECKING
 
 from ratite import log
 from ratite.codegen.choosing import BEYOND, DONE, FULL
 from ratite.codegen.joining import OFFSET
 from ratite.cpu.codepage import PAGE, CodePage, Unit
-from ratite.cpu.compiling import Awaited
-from ratite.cpu.memo import Memo, Missing
+from ratite.cpu.compiling import Awaited, Missing
 from ratite.cpu.runs import Runs, count_runs
 from ratite.cpu.walker import INSIDE, INSTRUCTION, NEITHER, Walker
 from ratite.errors import HostError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ratite.cpu.engine import Engine
+    from ratite.cpu.memo import Memo
+
+
+class _Memos(dict[int, "Memo"]):
+    """The entries of each context, from when they are asked for first."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def __missing__(self, context: int) -> Memo:
+        from ratite.cpu.memo import Memo
+
+        memo = self[context] = Memo(self._engine, context)
+        return memo
 
 
 class Translator:
@@ -28,7 +41,7 @@ class Translator:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self.memos = [Memo(engine, n) for n in range(engine.arch.contexts)]
+        self.memos = _Memos(engine)
         self.walker = Walker(engine)
         self.units: list[Unit] = []
         self._starts: list[int] = []
@@ -115,7 +128,15 @@ class Translator:
                 self._straddle(page, memo, missing)
             else:
                 self._first_sight(page, memo, missing)
-                self.engine.give_way()
+                if self.engine.urgent() or self.engine.interrupted():
+                    self._give_way(missing)
+
+    def _give_way(self, missing: list[Missing]) -> None:
+        """Raise Awaited, because timers wait for the lock, or the processor has interrupts to take. What has been found out so far is kept, and what
+        has to be compiled is under way: each attempt gets farther than the one before, even if timers wait at every one."""
+        if missing:
+            self._compile(missing)
+        raise Awaited([])
 
     def _first_sight(self, page: CodePage, memo: Memo, missing: list[Missing]) -> None:
         """Find out what to do for an instruction word that has not been seen before."""

@@ -6,33 +6,46 @@ import ctypes
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 from ratite import log
 from ratite.bits import mask
+from ratite.codegen.endings import GuestTrap, Leave
 from ratite.codegen.host_x86_64 import MXCSR
-from ratite.codegen.lower import RESERVATION_BITS, RESERVATIONS
-from ratite.codegen.reference import Evaluator, GuestTrap, Leave, Move, evaluator, move_of
-from ratite.codegen.runtime import JUMP_PAGES, state_size, tlb_base
-from ratite.codegen.stencil import JUMP_BASE, JUMP_ENTRIES, JUMP_SIZE, TLB_ENTRIES, TLB_SIZE, Form, block_of
+from ratite.codegen.tables import (
+    JUMP_BASE,
+    JUMP_ENTRIES,
+    JUMP_PAGES,
+    JUMP_SIZE,
+    RESERVATION_BITS,
+    RESERVATIONS,
+    TLB_ENTRIES,
+    TLB_SIZE,
+    state_size,
+    tlb_base,
+)
 from ratite.cpu.codepage import PAGE
 from ratite.cpu.compiling import Awaited, Order
 from ratite.cpu.engine import MOMENT, Engine
 from ratite.cpu.hostmem import HostBuffer
 from ratite.errors import HostError, MemoryAccessError
 from ratite.isa.arch import Exit
-from ratite.isa.dsl import Insn, RegFile
-from ratite.isa.dsl.state import ISA_BASE, Slot
+from ratite.isa.dsl.state import ISA_BASE, RegFile, Slot
 
-#: Seconds between two looks whether there is an interrupt, while something is being compiled.
-_GLANCE = 0.0005
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ratite.codegen.forms import Form
+    from ratite.codegen.reference import Evaluator, Move
+    from ratite.isa.dsl import Insn
+
+#: For how many moments those who should not wait for the lock are waited for: on a busy host, a thread that has been woken does not run at once.
+_MOST_MOMENTS = 20
 
 #: Distance of the state pointer from the start of its memory.
 BASE = 4096
 
 
-@dataclass
 class Event:
     """Why `run` came back.
 
@@ -41,11 +54,10 @@ class Event:
     for an interrupt), "firmware" (a call to firmware that Ratite provides).
     """
 
-    kind: str
-    cause: int = 0
-    value: int = 0
-    signo: int = 0
-    code: int = 0
+    __slots__ = ("cause", "code", "kind", "signo", "value")
+
+    def __init__(self, kind: str, cause: int = 0, value: int = 0, signo: int = 0, code: int = 0) -> None:
+        self.kind, self.cause, self.value, self.signo, self.code = kind, cause, value, signo, code
 
 
 class _File:
@@ -179,27 +191,32 @@ class Vcpu:
         self.state = StateView(self)
         self._tlb = tlb_base(arch)
         self._mask = mask(arch.word)
-        self._enter = engine.function("enter", None, ctypes.c_void_p)
+        self._enter = engine.function("enter" if arch.user else "run", None, ctypes.c_void_p)
         self._flush = engine.function("tlb_flush", None, ctypes.c_void_p)
         self._mode_changed = engine.function("mode_changed", None, ctypes.c_void_p)
+        self._asleep = self._word("asleep")
+        if not arch.user:
+            self._doze = engine.function("doze", ctypes.c_uint64, ctypes.c_void_p)
+            self._rouse, self._hold, self._release = (engine.short_function(name) for name in ("rouse", "hold", "release"))
         self._natives: dict[str, Callable[..., int]] = {}
         self._evaluators: dict[Any, Evaluator] = {}
         self._decoded: dict[tuple[int, int], tuple[Evaluator, list[int]]] = {}
         self._reason, self._next_pc, self._trap_cause = self._word("reason"), self._word("next_pc"), self._word("trap_cause")
         self._access_record, self._device_address = self._word("access_record"), self._word("device_address")
-        self._sent_fault, self._in_region = self._word("sent_fault"), self._word("in_region")
+        self._in_region = self._word("in_region")
+        self._orders: list[Order] = []
         self.tables = {name: HostBuffer(size) for name, size in arch.tables.items()}
         self.owner: Any = None
         """The processor whose vCPU this is: what texts that call Python find outside the instruction set."""
         self.hooks: dict[int, Callable[[Vcpu], Event | None]] = {}
-        self.exits = [0] * 16
+        self.exits = [0] * (1 + max(Exit.names()))
+        self.keep_time: Callable[[int], None] = lambda when: None
+        """Called with a moment of the guest's clock, at which `ring` is to be called, where no alarm does that; for the owner to replace."""
         self.native = False  # running machine code now
         self.sampled = False  # asked where it is
         self.kicked = False  # asked to come back
         self._prepare()
         engine.vcpus.append(self)
-        if engine.faults is not None:
-            engine.faults.add_vcpu(self.env)
 
     def _word(self, name: str) -> int:
         """Index in `words` of a field."""
@@ -237,10 +254,34 @@ class Vcpu:
         """Make `run` return soon; from any thread."""
         self.kicked = True
         self.state.host_attention = 1
+        self.rouse()
+
+    def rouse(self) -> None:
+        """End its sleep, after `attention` or `host_attention` has been set; from any thread."""
+        if self.engine.user is None:
+            self._rouse(self.env)
+
+    def hold(self) -> bool:
+        """Keep it from executing anything until `release`, if it sleeps in native code. What it does when it wakes up is to go to Python."""
+        return self.engine.user is None and bool(self._hold(self.env))
+
+    def release(self) -> None:
+        """It may execute again."""
+        self._release(self.env)
+
+    @property
+    def asleep(self) -> bool:
+        """Whether it sleeps in native code."""
+        return bool(self.words[self._asleep] & 1)
+
+    def ring(self) -> None:
+        """A moment that was asked for has come; from any thread. Whoever calls this wakes it, if it waits."""
+        self.state.alarm_rang = 1
+        self.state.attention = 1
 
     def ask(self) -> bool:
         """Have the regions told soon where this vCPU is; from any thread. Whether it runs native code and had not been asked."""
-        if not self.native or self.sampled:
+        if not self.native or self.sampled or self.asleep:
             return False
         self.sampled = True
         self.state.host_attention = 1
@@ -254,7 +295,7 @@ class Vcpu:
             start = BASE + JUMP_BASE
             self.bytes[start : start + self._tlb - JUMP_BASE] = b"\xff" * (self._tlb - JUMP_BASE)
             self.bytes[BASE + JUMP_PAGES : BASE + JUMP_PAGES + 512] = bytes(512)
-        if self.native and self.engine.regions is not None:  # asked by another thread: a region remembers pages
+        if self.native and self.engine.regions is not None and not self.asleep:  # asked by another thread: a region remembers pages
             self.kick()
 
     def redirect(self, pc: int, context: int, before: int, after: int) -> None:
@@ -286,6 +327,11 @@ class Vcpu:
         """Host address of the byte that makes `run` return when it is not zero; for signal handlers in native code."""
         return self.env + self.engine.arch.layout.slots["host_attention"].offset
 
+    def leave_sent_faults_to(self, handler: int) -> None:
+        """Have a native handler get the signals SIGSEGV and SIGBUS where they are no faults: those that somebody sends (user mode)."""
+        assert self.engine.faults is not None
+        self.engine.faults.leave_sent_to(handler)
+
     def fork_lock(self) -> AbstractContextManager[Any]:
         """To be held while the process forks, so that the child finds the engine's tables in order."""
         return self.engine.quiet()
@@ -299,8 +345,6 @@ class Vcpu:
         if self.engine.sampler is not None:
             self.engine.sampler.ended()
         self.engine.vcpus.remove(self)
-        if self.engine.faults is not None:
-            self.engine.faults.remove_vcpu(self.env)
 
     def detach(self) -> None:
         """The engine has come to its end: nothing native can be called any more."""
@@ -310,6 +354,8 @@ class Vcpu:
 
         self._natives.clear()
         self._enter = self._flush = self._mode_changed = gone
+        if self.engine.user is None:
+            self._doze = self._rouse = self._hold = self._release = gone
 
     def invalidate(self, start: int, size: int) -> None:
         """Guest code has changed or gone (user mode)."""
@@ -340,6 +386,28 @@ class Vcpu:
             if event is not None:
                 return event
 
+    @property
+    def sleeps_natively(self) -> bool:
+        """Whether an alarm rings for it, which wakes nobody who sleeps in Python."""
+        return bool(self.state.alarm)
+
+    def calm(self) -> None:
+        """Forget that it was asked to come back, while it executes nothing; before looking at what it may have been asked for."""
+        self.kicked = self.sampled = False
+        self.state.host_attention = 0
+
+    def doze(self) -> bool:
+        """Wait until the guest has to go on, or until somebody asks the vCPU to come back; whether it has to go on."""
+        border = self.engine.exclusive
+        self.native = True
+        if border.closed:
+            border.wait(self)
+        go_on = bool(self._doze(self.env))
+        self.native = False
+        if border.closed:
+            border.left()
+        return go_on
+
     def step(self) -> Event | None:
         """Run one instruction in the reference evaluator."""
         with self.engine.lock:
@@ -347,14 +415,12 @@ class Vcpu:
 
     def _step(self) -> Event | None:
         if self.state.attention and self.engine.user is None:
-            self.call("poll")
+            self.poll()
         return self._interpret()
 
     def _handle(self, reason: int) -> Event | None:
         if reason == Exit.INTERRUPT:
             self.state.host_attention = 0
-            if self.words[self._sent_fault]:
-                return self._take_sent_fault()
             if self.sampled and self._sample() and not self.kicked and self.engine.user is None:
                 return None  # a process may have been told of a signal in the same way
             self.kicked = False
@@ -365,6 +431,9 @@ class Vcpu:
             return self._host_fault()
         if reason == Exit.TRANSLATE:
             return self._translate()
+        if reason == Exit.ALARM:
+            self._ask_for_alarm()
+            return None
         with self.engine.lock:
             return self._look_after(reason)
 
@@ -436,9 +505,31 @@ class Vcpu:
 
     def _traced_poll(self) -> None:
         before = int(self.state.next_pc)
-        self.call("poll")
+        self.poll()
         if log.enabled("int") and self.state.next_pc != before:
             log.write("int", f"interrupt at {before:#x}, handler {self.state.next_pc:#x}")
+
+    def poll(self) -> None:
+        """Take an interrupt before the instruction at next_pc, if there is one."""
+        if self.call("poll"):
+            self._ask_for_alarm()
+
+    def wakeup(self) -> bool:
+        """Whether a processor that waits has to go on."""
+        wanted = bool(self.call("wakeup"))
+        self._ask_for_alarm()
+        return wanted
+
+    def follow_timer(self) -> None:
+        """Follow a change of the clock, or of a timer, that was not made by instructions; while it executes nothing."""
+        self.call("timer_look")
+        self._ask_for_alarm()
+        self.state.attention = 1
+
+    def _ask_for_alarm(self) -> None:
+        when, self.state.alarm_at = int(self.state.alarm_at), 0
+        if when:
+            self.keep_time(when)
 
     def call(self, name: str, *args: int) -> int:
         """Call a native helper with this vCPU's state."""
@@ -456,16 +547,8 @@ class Vcpu:
     def _host_fault(self) -> Event:
         """The host refused an access of generated code (user mode)."""
         assert self.engine.user is not None
-        return self._fault_event(int(self.state.trap_cause), (int(self.state.trap_value) - self.engine.user.base) & self._mask)
-
-    def _take_sent_fault(self) -> Event:
-        """Somebody sent a signal of the kind that refused accesses make (user mode)."""
-        both, self.words[self._sent_fault] = self.words[self._sent_fault], 0
-        return self._fault_event(both, 0)
-
-    def _fault_event(self, both: int, address: int) -> Event:
-        code = both & 0xFFFFFFFF
-        return Event("fault", 0, address, both >> 32, code - (1 << 32) if code >> 31 else code)
+        both = int(self.state.trap_cause)
+        return Event("fault", 0, (int(self.state.trap_value) - self.engine.user.base) & self._mask, both >> 32, both & 0xFFFFFFFF)
 
     def _native(self, name: str, arguments: int) -> Callable[..., int]:
         """A native helper as a function; those of the engine take and give 64 bits, those of the ISA the register width."""
@@ -489,6 +572,9 @@ class Vcpu:
 
     def _translate(self) -> Event | None:
         pc, begin = self.state.pc, time.monotonic_ns()
+        for order in self._orders:
+            if order.failure is not None:
+                raise order.failure
         try:
             found = self.engine.entry(self, pc)
         except Awaited as awaited:
@@ -501,16 +587,26 @@ class Vcpu:
             return self._fetch_failed(pc)
 
     def _await(self, orders: list[Order]) -> None:
-        """Wait until something has been compiled, or there is something else to do: an interrupt, which native code takes first. No orders: until
-        others have had the lock."""
-        if not orders:
+        """Wait until something has been compiled, or there is something else to do: native code sleeps before it goes on, and takes interrupts.
+        No orders: until others have had the lock, or could have had it."""
+        for _ in range(0 if orders else _MOST_MOMENTS):
+            if self.state.attention:
+                return
             time.sleep(MOMENT)
-        for order in orders:
-            while not order.done.wait(_GLANCE):
-                if self.state.attention or self.state.host_attention:
-                    return
-            if order.failure is not None:
-                raise order.failure
+            if not self.engine.urgent():
+                break
+        self._orders = orders
+        if orders:
+            self.state.awaiting = 1
+            for order in orders:
+                order.waiting[self] = None
+            self.has_been_compiled()
+
+    def has_been_compiled(self) -> None:
+        """Something that it waits for, perhaps the last; from any thread."""
+        if all(order.done.is_set() for order in self._orders):
+            self.state.awaiting = 0
+            self.rouse()
 
     def _fetch_failed(self, pc: int) -> Event | None:
         """Nothing can be fetched at `pc`: RAM that the walk refuses, or a device."""
@@ -564,6 +660,9 @@ class Vcpu:
 
     def _learn_access(self) -> tuple[Move | None, int]:
         """Take the instruction at next_pc apart, and remember that for the next time that its machine code leaves."""
+        from ratite.codegen.reference import move_of
+        from ratite.codegen.stencil import block_of
+
         arch = self.engine.arch
         word, length = self.fetch(self.state.pc)
         insn = arch.decoder.decode(word, length) or arch.illegal
@@ -601,6 +700,9 @@ class Vcpu:
         form, operands = self._form(insn, word)
         evaluate = self._evaluators.get(form)
         if evaluate is None:
+            from ratite.codegen.reference import evaluator
+            from ratite.codegen.stencil import block_of
+
             evaluate = self._evaluators[form] = evaluator(block_of(insn, arch, form), insn, arch.layout)
         if not insn.text.privileged:
             self._decoded[word, length] = evaluate, operands

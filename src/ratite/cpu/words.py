@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
-from random import Random
 from typing import TYPE_CHECKING, Any
 
 from ratite.codegen.choosing import BRANCHES, FLOW_AT, MOST_IMMEDIATES, MOST_REGISTERS, UNITS_AT, Words, draft_key, group_key
-from ratite.codegen.stencil import INTERVALS, imm_class
+from ratite.codegen.forms import INTERVALS, imm_class
 from ratite.cpu.hostmem import HostBuffer
 
 if TYPE_CHECKING:
+    from random import Random
+
     from ratite.cpu.engine import Engine
     from ratite.cpu.joiner import Records
     from ratite.isa.dsl import Insn
@@ -37,6 +38,8 @@ class FreeBits:
 
     def __init__(self, insn: Insn) -> None:
         statics, regs, imms = insn.getters
+        from random import Random
+
         chance = Random(insn.value)
         self.bits = 0
         self.weights = [[0] * 32 for _ in (*regs, *imms)]

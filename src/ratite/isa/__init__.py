@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from ratite.record import Record
 
 
-class Architecture(NamedTuple):
+class Architecture(Record, frozen=True):
     """An instruction set as programs' names have it: its folder below this one, and what people call it."""
 
     folder: str

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, NamedTuple
 
 from ratite.errors import unknown
 from ratite.isa import ARCHITECTURES
 from ratite.isa.arch import Arch
+from ratite.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 #: Folders below ratite.isa by name.
 FOLDERS = {name: architecture.folder for name, architecture in ARCHITECTURES.items()}
 
 
-class CpuModel(NamedTuple):
+class CpuModel(Record, frozen=True):
     """A CPU model: its name for `-cpu`, its ISA string, and what it is."""
 
     name: str
@@ -23,16 +26,16 @@ class CpuModel(NamedTuple):
     summary: str
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(Record, frozen=True):
     """What programs ask of an instruction set.
 
     parse_cpu: the configuration that an argument of `-cpu` describes, "" for the usual one; raises UsageError.
-    user_arch: the instruction set of a configuration as a Linux program sees it, and the ISA string. start_process:
+    make_arch: the instruction set of a configuration. user_arch: that as a Linux program sees it, and the ISA string. start_process:
     makes a vCPU ready to run a program. models, cpu_help: the CPU models, as a list and as text.
     """
 
     parse_cpu: Callable[[str], Any]
+    make_arch: Callable[[Any], Arch]
     user_arch: Callable[[Any], tuple[Arch, str]]
     start_process: Callable[[Any], None]
     models: Callable[[], Sequence[CpuModel]]

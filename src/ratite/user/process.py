@@ -19,7 +19,7 @@ from ratite.user import loader
 from ratite.user.abi.base import Abi
 from ratite.user.failure import SyscallError
 from ratite.user.host import native, quick
-from ratite.user.mailbox import ALL_BLOCKED, SETXID
+from ratite.user.mailbox import SETXID
 from ratite.user.paths import Paths
 from ratite.user.signals import Signals
 from ratite.user.space import GuestSpace
@@ -110,9 +110,10 @@ class Process:
     def run(self) -> int:
         """Run the loaded program on the calling thread; returns the exit status of the process, or of a fork of it."""
         thread = self.main
-        thread.mailbox.set_host_mask(ALL_BLOCKED)
+        thread.mailbox.block()
         thread.adopt()
         self.threads[thread.tid] = thread
+        thread.vcpu.leave_sent_faults_to(native.handler)
         thread.signals.set_mask(thread.signals.mask)
         try:
             thread.loop()
@@ -215,7 +216,7 @@ class Process:
             self._run_thread(child)
 
         tell(0)    # fails here, where the guest can be told
-        parent.mailbox.set_host_mask(ALL_BLOCKED)
+        parent.mailbox.block()
         sys.setswitchinterval(SWITCH_INTERVAL)
         try:
             start_new_thread(begin, ())
@@ -223,7 +224,7 @@ class Process:
         except RuntimeError:
             raise SyscallError(EAGAIN) from None
         finally:
-            parent.mailbox.set_host_mask(ALL_BLOCKED if parent.mailbox.pending[0] else parent.signals.mask)
+            parent.mailbox.open(parent.signals.mask)
         return child.tid
 
     def check_stopped(self, thread: Thread) -> None:
@@ -253,13 +254,13 @@ class Process:
     def fork(self, thread: Thread) -> int:
         """Fork the host process with the calling thread; returns the child's id, or 0 in the child."""
         with self._fork_lock, thread.vcpu.fork_lock(), self.space.lock, self._lock:
-            thread.mailbox.set_host_mask(ALL_BLOCKED)
+            thread.mailbox.block()
             try:
                 child = os.fork()
                 if not child:
                     self._after_fork(thread)
             finally:
-                thread.mailbox.set_host_mask(ALL_BLOCKED if thread.mailbox.pending[0] else thread.signals.mask)
+                thread.mailbox.open(thread.signals.mask)
         return child
 
     def _after_fork(self, thread: Thread) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Callable
-from typing import Protocol
 
 from ratite import log
 from ratite.errors import ImageError, UsageError
@@ -16,12 +15,16 @@ from ratite.user.failure import SyscallError
 from ratite.user.paths import Paths
 from ratite.user.process import Process
 from ratite.user.space import GuestSpace
-from ratite.user.vcpu import Vcpu
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Protocol
+
     from ratite.profiling.request import Request
     from ratite.profiling.symbols import Mapping
+    from ratite.user.vcpu import Vcpu
+else:
+    Protocol = object
 
 
 class Config(Protocol):

@@ -45,11 +45,6 @@ def fault(signo: int, code: int, address: int, bits: int) -> bytes:
     return (_HEAD.pack(signo, 0, code).ljust(_UNION_64 if bits == 64 else _UNION_32, b"\0") + union).ljust(SIZE, b"\0")
 
 
-def sent(signo: int, code: int, pid: int, uid: int) -> bytes:
-    """The host's siginfo of a signal that a process sent."""
-    return (_HEAD.pack(signo, 0, code).ljust(_UNION_64, b"\0") + _KILL[0].pack(pid, uid)).ljust(SIZE, b"\0")
-
-
 def signo(info: bytes) -> int:
     """Which signal it is."""
     number, _, _ = _HEAD.unpack_from(info)

@@ -6,7 +6,9 @@ guest's: default, ignored, or (for a guest handler) the native handler of `host`
 as it reaches a safe point. Python then builds the guest's signal frame.
 
 SIGSEGV and SIGBUS are never blocked on the host, and their host handlers belong to the vCPU engine, which reports
-faults as exits; of one that another process sends, the guest's handler does not learn who sent it.
+faults as exits, and passes those that somebody sends to the native handler. The host's kernel does not know which of
+the guest's threads block them; so one that is sent to the process may wait in a thread that does while another would
+take it, and sigwait does not get it.
 
 Source: POSIX.1-2017, System Interfaces, 2.4; signal(7), sigaction(2) of the Linux manual pages.
 """
@@ -148,10 +150,6 @@ class Signals:
         quick("rt_sigaction", signo, self._address, 0, 8)
 
 
-#: Most signals that a thread holds back; the kernel has a limit too (RLIMIT_SIGPENDING).
-_MOST_QUEUED = 1000
-
-
 class ThreadSignals:
     """Signal state of one guest thread."""
 
@@ -161,7 +159,7 @@ class ThreadSignals:
         """The guest's mask; the host's is the same less the signals that are never blocked there."""
         self.stack = AlternateStack()
         self.queued: list[bytes] = []
-        """Signals that the host never blocks and the guest does, or has sent to itself, as siginfo: SIGSEGV, SIGBUS, SETXID."""
+        """Signals that the host never blocks and the guest does, as siginfo: SIGSEGV, SIGBUS, SETXID."""
 
     @property
     def waiting(self) -> bool:
@@ -171,45 +169,50 @@ class ThreadSignals:
     def set_mask(self, mask: int) -> None:
         """Set the guest's mask and the host's; a signal that becomes free may be in the mailbox then."""
         self.mask = mask & ~UNMASKABLE
-        self._thread.mailbox.set_host_mask(self.mask)
+        self._thread.mailbox.open(self.mask)
 
     def interrupted_call_restarts(self) -> bool:
-        """Whether the signal in the mailbox lets the call that it interrupted begin again."""
-        mailbox = self._thread.mailbox
-        if not mailbox.pending[0]:
-            return False
-        signo = siginfo.signo(mailbox.peek())
-        return self._thread.process.signals.restarts(signo)
+        """Whether the signals in the mailbox let the call that they interrupted begin again."""
+        found = self._thread.mailbox.peek()
+        signals = self._thread.process.signals
+        return bool(found) and all(self._held_back(info) or signals.restarts(siginfo.signo(info)) for info in found)
+
+    def waiting_set(self) -> int:
+        """The signals that are held back, as a signal set."""
+        return sum({bit(siginfo.signo(info)) for info in self.queued})
 
     def deliver(self) -> None:
         """Bring every signal that waits to the guest; later ones nest in earlier ones, as in the kernel."""
         mailbox = self._thread.mailbox
         while True:
-            if mailbox.pending[0]:
-                info = mailbox.peek()
-                mailbox.clear()
+            info = mailbox.take()
+            if info is not None:
                 self._thread.process.check_stopped(self._thread)
-                signo = siginfo.signo(info)
-                if self.mask & bit(signo) & NEVER_BLOCKED:
+                if self._held_back(info):
                     self._keep(info)
                 else:
-                    self._deliver(signo, info)
-                mailbox.set_host_mask(self.mask)
-                continue
-            for info in self.queued:
-                signo = siginfo.signo(info)
-                if not self.mask & bit(signo):
-                    self.queued.remove(info)
-                    self._deliver(signo, info)
-                    mailbox.set_host_mask(self.mask)
-                    break
+                    self._deliver(siginfo.signo(info), info)
+            elif (info := self._freed()) is not None:
+                self._deliver(siginfo.signo(info), info)
             else:
                 return
+            mailbox.open(self.mask)
+
+    def _held_back(self, info: bytes) -> bool:
+        """Whether the guest blocks a signal that the host does not."""
+        return bool(self.mask & bit(siginfo.signo(info)) & NEVER_BLOCKED)
 
     def _keep(self, info: bytes) -> None:
-        """Hold a signal back that the guest blocks."""
-        if len(self.queued) < _MOST_QUEUED:
+        """Hold a signal back that the guest blocks; a second one of its kind is nothing new."""
+        if siginfo.signo(info) not in map(siginfo.signo, self.queued):
             self.queued.append(info)
+
+    def _freed(self) -> bytes | None:
+        """Take a signal that was held back and that the guest does not block any more."""
+        for n, info in enumerate(self.queued):
+            if not self._held_back(info):
+                return self.queued.pop(n)
+        return None
 
     def deliver_fault(self, fault: Fault) -> None:
         """Bring the guest a signal that its own instruction caused; a blocked or ignored one kills it."""
@@ -218,14 +221,7 @@ class ThreadSignals:
             self._die(fault.signo)
         info = siginfo.fault(fault.signo, fault.code, fault.address, self._thread.abi.bits)
         self._deliver(fault.signo, info, converted=True)
-        self._thread.mailbox.set_host_mask(self.mask)
-
-    def send_to_self(self, signo: int, code: int) -> None:
-        """Queue a SIGSEGV or SIGBUS that the guest sends to this thread, which the host's handler would misread."""
-        info = siginfo.sent(signo, code, os.getpid(), os.getuid())
-        action = self._thread.process.signals.actions[signo]
-        if action.handler != SIG_IGN:
-            self.queued.append(info)
+        self._thread.mailbox.open(self.mask)
 
     def _deliver(self, signo: int, info: bytes, converted: bool = False) -> None:
         process = self._thread.process

@@ -7,9 +7,9 @@ from errno import EINTR, EINVAL, EIO, ENAMETOOLONG, ENOMEM
 from ratite.user.abi.base import Fault
 from ratite.user.failure import SyscallError
 from ratite.user.host import M64, NUMBERS, TURNED_BACK, native, pack_call, quick
-from ratite.user.mailbox import ALL_BLOCKED, Mailbox
+from ratite.user.mailbox import Mailbox
 from ratite.user.scratch import Scratch
-from ratite.user.signalnumbers import SEGV_ACCERR, SEGV_MAPERR, SI_KERNEL, SI_USER, SIGBUS, SIGSEGV
+from ratite.user.signalnumbers import SEGV_ACCERR, SEGV_MAPERR, SI_KERNEL, SIGBUS, SIGSEGV
 from ratite.user.signals import ThreadSignals
 from ratite.user.structs import HOST_LAYOUTS
 
@@ -83,8 +83,6 @@ class Thread:
             kind = stop.kind
             if kind == "syscall":
                 call()
-            elif kind == "fault" and stop.code <= 0:
-                signals.send_to_self(stop.signo, SI_USER)    # no fault: another process sent it
             elif kind == "fault":
                 signals.deliver_fault(self._fault(stop))
             elif kind == "trap" and stop.cause == syscall_cause:
@@ -218,7 +216,7 @@ class Thread:
 
     def end(self) -> None:
         """Undo what ties the host thread to the guest, and tell whoever waits for the thread. It gets no signal from here on."""
-        self.mailbox.set_host_mask(ALL_BLOCKED)
+        self.mailbox.block()
         self.vcpu.close()
         self._release_robust_locks()
         if self.clear_child_tid:

@@ -50,6 +50,9 @@ class Vcpu(Protocol):
     def set_fp_round(self, mode: int) -> None:
         """Set the host's rounding mode: 0 to nearest even, 1 to zero, 2 down, 3 up."""
 
+    def leave_sent_faults_to(self, handler: int) -> None:
+        """Have a native handler get the signals SIGSEGV and SIGBUS where they are no faults."""
+
     def fork_lock(self) -> AbstractContextManager[object]:
         """What is to be held across fork, so that a child finds the engine's tables in order."""
 

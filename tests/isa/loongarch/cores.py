@@ -84,17 +84,12 @@ class Owner:
     def __init__(self) -> None:
         self.clock = self
         self.time = 1000
-        self.deadlines: list[int] = []
         self.overflow_deadline = 0
         self.iocsr: dict[int, int] = {}
 
     def now(self) -> int:
         """Nanoseconds."""
         return self.time
-
-    def arm_timer(self, deadline: int) -> None:
-        """Note a deadline."""
-        self.deadlines.append(deadline)
 
     def arm_overflow(self, deadline: int) -> None:
         """Note a deadline of the performance monitors."""
@@ -140,6 +135,8 @@ class Bench:
     def reset(self) -> None:
         """A fresh core with direct addresses; execution ends at the handlers."""
         self.owner = self.cpu.owner = Owner()
+        self.deadlines: list[int] = []
+        self.cpu.keep_time = self.deadlines.append
         self.state.irq_lines = 0
         core.reset(self.cpu, 0)
         self.base = 0

@@ -16,7 +16,7 @@ from ratite.cpu.vcpu import Event, Vcpu
 from ratite.hw.intc.riscv_aclint import AclintMtimer, AclintSwi
 from ratite.hw.misc.sifive_test import SiFiveTest
 from ratite.hw.model import VirtualClock
-from ratite.isa.riscv import hart, traps
+from ratite.isa.riscv import hart, interrupts
 from ratite.isa.riscv.arch import make_arch
 from ratite.isa.riscv.cpus import parse_cpu
 from ratite.memory import AddressSpace, RamBlock
@@ -39,8 +39,8 @@ class Board:
         for device, at in ((SiFiveTest(), 0x10_0000), (self.swi, 0x200_0000), (self.timer, 0x200_4000)):
             device.map_into(self.memory, at)
             device.realize(self)
-        self.swi.soft[0].connect(self._input(traps.MSI))
-        self.timer.timer_irq[0].connect(self._input(traps.MTI))
+        self.swi.soft[0].connect(self._input(interrupts.MSI))
+        self.timer.timer_irq[0].connect(self._input(interrupts.MTI))
 
     def request_shutdown(self, status: int = 0) -> None:
         """The finisher was written to."""

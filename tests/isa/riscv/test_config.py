@@ -16,7 +16,7 @@ def test_generic_cpu_has_what_is_supported() -> None:
     config = parse_cpu("")
     assert config == parse_cpu("rv64")
     assert config.isa_string == (
-        "rv64imafdc_zicbom_zicboz_zicntr_zicsr_zifencei_zihpm_zihintpause_zba_zbb_zbc_zbs"
+        "rv64imafdc_zicbom_zicboz_zicntr_zicsr_zifencei_zihpm_zihintpause_zba_zbb_zbc_zbs_sstc"
     )
     assert config.mmu_type == "riscv,sv48"
     assert config.satp_modes == {8: 3, 9: 4, 10: 5}
@@ -27,10 +27,10 @@ def test_generic_cpu_has_what_is_supported() -> None:
     ("sifive-e31", 32, "rv32imac_zicntr_zicsr_zifencei_zihpm"),
     ("sifive-e34", 32, "rv32imafc_zicntr_zicsr_zifencei_zihpm"),
     ("rv64,short-isa-string=on", 64, "rv64imafdc"),
-    ("rv64,c=off,zba=off,zbb=off,zbc=off,zbs=off,zicbom=off,zicboz=off", 64,
+    ("rv64,c=off,zba=off,zbb=off,zbc=off,zbs=off,zicbom=off,zicboz=off,sstc=off", 64,
      "rv64imafd_zicntr_zicsr_zifencei_zihpm_zihintpause"),
     ("rv64,svinval=true,svnapot=on,svpbmt=yes,Counters=off,short-isa-string=off", 64,
-     "rv64imafdc_zicbom_zicboz_zicsr_zifencei_zihintpause_zba_zbb_zbc_zbs_svinval_svnapot_svpbmt"),
+     "rv64imafdc_zicbom_zicboz_zicsr_zifencei_zihintpause_zba_zbb_zbc_zbs_sstc_svinval_svnapot_svpbmt"),
     ("rv64,priv_spec=v1.11.0", 64, "rv64imafdc_zicntr_zicsr_zifencei_zihpm_zihintpause"),
     ("sifive-e31,g=on", 32, "rv32imafdc_zicntr_zicsr_zifencei_zihpm"),
 ])  # fmt: skip

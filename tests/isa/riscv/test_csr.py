@@ -40,7 +40,7 @@ WARL = [
     ("mcounteren", ONES, 0xFFFF_FFFF),
     ("scounteren", ONES, 0xFFFF_FFFF),
     ("mcountinhibit", ONES, 5),
-    ("menvcfg", ONES, 1 << 62 | 0xF1),
+    ("menvcfg", ONES, 3 << 62 | 0xF1),
     ("menvcfg", 0xA0, 0x80),    # CBIE = 2 is reserved
     ("menvcfg", 0x90, 0x90),
     ("senvcfg", ONES, 0xF1),
@@ -74,7 +74,7 @@ WARL_32 = [
     ("sstatus", mask(32), 1 << 31 | 0xC6122),
     ("mstatush", mask(32), 0),
     ("menvcfg", mask(32), 0xF1),
-    ("menvcfgh", mask(32), 0),
+    ("menvcfgh", mask(32), 1 << 31),
     ("satp", 1 << 31 | 0x1FF << 22 | 0x3FFFFF, 1 << 31 | 0x1FF << 22 | 0x3FFFFF),
     ("pmpaddr1", mask(32), mask(32)),
     ("pmpcfg1", 0x1F << 24, 0x1F << 24),

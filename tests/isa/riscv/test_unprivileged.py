@@ -6,9 +6,10 @@ from collections.abc import Mapping
 
 import pytest
 
-from ratite.codegen.reference import GuestTrap, Leave, evaluator
+from ratite.codegen.endings import GuestTrap, Leave
+from ratite.codegen.reference import evaluator
 from ratite.isa.arch import Exit
-from ratite.isa.dsl import record
+from ratite.isa.dsl.record import record
 from ratite.isa.riscv.arch import make_arch
 from ratite.isa.riscv.config import RiscvConfig
 from ratite.isa.riscv.cpus import parse_cpu

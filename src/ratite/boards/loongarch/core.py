@@ -10,7 +10,6 @@ from ratite import log
 from ratite.boards.support.processor import MachineProcessor
 from ratite.cpu.engine import Engine
 from ratite.hw.model import Clock, Sink
-from ratite.isa.loongarch import clock as timers
 from ratite.isa.loongarch import core as states
 from ratite.isa.loongarch import counters, traps
 from ratite.memory import AddressSpace
@@ -24,31 +23,21 @@ class LoongArchCore(MachineProcessor):
         super().__init__(engine, number, clock, lock)
         self.iocsr = AddressSpace(f"IOCSR{number}")
         """What the core's iocsrrd and iocsrwr reach."""
-        self._timer = clock.timer(self._timer_expired)
         self._overflow = clock.timer(self._monitors_expired)
 
     # --- state ------------------------------------------------------------------------------------------------------------------
     def power_on(self) -> None:
-        self._timer.cancel()
         self._overflow.cancel()
         states.reset(self.vcpu, self.number)
 
     def load(self, state: dict[str, Any]) -> None:
         """Take over a saved state."""
         super().load(state)
-        self.arm_timer(self.state.timer_deadline)
         counters.arm(self.vcpu)
 
     # --- what instruction texts ask for -------------------------------------------------------------------------------------------
-    def arm_timer(self, deadline: int) -> None:
-        """Come back at this moment of the machine's clock; 0 is never."""
-        if deadline:
-            self._timer.at(deadline)
-        else:
-            self._timer.cancel()
-
     def arm_overflow(self, deadline: int) -> None:
-        """The same for the performance monitors."""
+        """Come back at this moment of the machine's clock for the performance monitors; 0 is never."""
         if deadline:
             self._overflow.at(deadline)
         else:
@@ -58,11 +47,6 @@ class LoongArchCore(MachineProcessor):
         with self.lock:
             if counters.expired(self.vcpu):
                 self._attend()
-
-    def _timer_expired(self) -> None:
-        with self.lock:
-            timers.expired(self.vcpu)
-            self._attend()
 
     def iocsr_read(self, address: int, size: int) -> int:
         """A register of the surroundings; zero where there is none."""

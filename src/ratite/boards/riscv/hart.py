@@ -9,7 +9,7 @@ from ratite.boards.support.processor import MachineProcessor
 from ratite.cpu.engine import Engine
 from ratite.cpu.vcpu import Event
 from ratite.isa.riscv import hart as states
-from ratite.isa.riscv import traps
+from ratite.isa.riscv import interrupts
 from ratite.isa.riscv.config import RiscvConfig
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class RiscvHart(MachineProcessor):
 
     def software(self, level: bool) -> None:
         """Machine software interrupt."""
-        self.set_interrupt(traps.MSI, level)
+        self.set_interrupt(interrupts.MSI, level)
 
     def software_s(self, level: bool) -> None:
         """A rising edge makes the supervisor software interrupt pending; from any thread."""
@@ -73,15 +73,15 @@ class RiscvHart(MachineProcessor):
 
     def timer(self, level: bool) -> None:
         """Machine timer interrupt."""
-        self.set_interrupt(traps.MTI, level)
+        self.set_interrupt(interrupts.MTI, level)
 
     def external_m(self, level: bool) -> None:
         """Machine external interrupt."""
-        self.set_interrupt(traps.MEI, level)
+        self.set_interrupt(interrupts.MEI, level)
 
     def external_s(self, level: bool) -> None:
         """Supervisor external interrupt."""
-        self.set_interrupt(traps.SEI, level)
+        self.set_interrupt(interrupts.SEI, level)
 
     # --- events -----------------------------------------------------------------------------------------------------------------
     def wake(self) -> None:

@@ -20,9 +20,8 @@ from typing import Any, NamedTuple, Protocol
 
 from ratite.bits import align_down, mask
 from ratite.errors import MemoryAccessError
-from ratite.hw.model.clock import Clock, Timer
-from ratite.isa.riscv import pmp, traps
-from ratite.isa.riscv.config import TIMEBASE, RiscvConfig
+from ratite.isa.riscv import interrupts, pmp, traps
+from ratite.isa.riscv.config import RiscvConfig
 from ratite.isa.riscv.hart import enter_supervisor
 from ratite.isa.riscv.mmu import translate
 
@@ -36,7 +35,6 @@ BASE = 0x10
 TIME, IPI, RFENCE = 0x54494D45, 0x735049, 0x52464E43
 HSM, SRST, DBCN = 0x48534D, 0x53525354, 0x4442434E
 
-_NS_PER_TICK = 1_000_000_000 // TIMEBASE
 _PAGE = 4096
 #: A fence over more pages than this forgets all translations.
 _MANY_PAGES = 64
@@ -76,8 +74,8 @@ class Hart(Protocol):
     def call(self, name: str, *args: int) -> int:
         """Call a native helper on this hart's state."""
 
-    def set_interrupt(self, number: int, level: bool) -> None:
-        """Drive an interrupt input, numbered as in mip. May be called on any thread."""
+    def follow_timer(self) -> None:
+        """`state.stimecmp` has been changed, while the hart executes nothing."""
 
     def software_s(self, level: bool) -> None:
         """A rising edge makes the supervisor software interrupt pending. May be called on any thread."""
@@ -110,11 +108,7 @@ class Memory(Protocol):
 
 
 class SbiMachine(Protocol):
-    """What the interface needs of a machine. Its clock counts the nanoseconds that the harts' `time` is made of."""
-
-    @property
-    def clock(self) -> Clock:
-        """Timers."""
+    """What the interface needs of a machine."""
 
     @property
     def memory(self) -> Memory:
@@ -181,7 +175,6 @@ class Sbi:
     def __init__(self, machine: SbiMachine, harts: Sequence[Hart], config: RiscvConfig, console: Console) -> None:
         self.machine, self.harts, self.config, self.console = machine, harts, config, console
         self._ones = mask(config.xlen)
-        self._timers: list[Timer] = [machine.clock.timer(self._expired(hart)) for hart in harts]
         self.status = [HartStatus.STOPPED for _ in harts]
 
     # --- starting and calling ---------------------------------------------------------------------------------------
@@ -234,16 +227,17 @@ class Sbi:
     def _stop(self, number: int) -> None:
         self.status[number] = HartStatus.STOPPED
         with self.machine.lock:
-            self._timers[number].cancel()
-            self.harts[number].set_interrupt(traps.STI, False)
+            self._set_timer(number, mask(64))
 
     def resumed(self, number: int) -> None:
         """To be called when a hart goes on after it waited."""
         if self.status[number] == HartStatus.SUSPENDED:
             self.status[number] = HartStatus.STARTED
 
-    def _expired(self, hart: Hart) -> Callable[[], None]:
-        return lambda: hart.set_interrupt(traps.STI, True)
+    def _set_timer(self, number: int, time: int) -> None:
+        hart = self.harts[number]
+        hart.state.stimecmp = time
+        hart.follow_timer()
 
     # --- arguments --------------------------------------------------------------------------------------------------
 
@@ -324,14 +318,8 @@ class Sbi:
     @_function(TIME, 0)
     def set_timer(self, hart: int, low: int, high: int) -> int:
         """Ask for a timer interrupt when `time` reaches a value, and take back an earlier one."""
-        time_offset: int = self.harts[hart].state.time_offset
-        deadline = ((self._wide(low, high) - time_offset) & mask(64)) * _NS_PER_TICK
         with self.machine.lock:
-            self.harts[hart].set_interrupt(traps.STI, False)
-            if deadline < 1 << 63:
-                self._timers[hart].at(deadline)
-            else:
-                self._timers[hart].cancel()
+            self._set_timer(hart, self._wide(low, high))
         return 0
 
     # --- IPI (chapter 7) --------------------------------------------------------------------------------------------
@@ -485,8 +473,8 @@ class Sbi:
     def clear_ipi(self, hart: int) -> int:
         """Take back a software interrupt of the caller; 1 when there was one."""
         state = self.harts[hart].state
-        pending: int = state.mip_soft >> traps.SSI & 1 | state.ssip_edge
-        state.mip_soft &= ~(1 << traps.SSI)
+        pending: int = state.mip_soft >> interrupts.SSI & 1 | state.ssip_edge
+        state.mip_soft &= ~(1 << interrupts.SSI)
         state.ssip_edge = 0
         return pending
 

@@ -12,9 +12,9 @@ reaches its registers with one-byte displacements.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from ratite.errors import DefinitionError
+from ratite.record import Record
 
 #: The register width of the configured ISA.
 WORD = 0
@@ -28,8 +28,7 @@ WIDE_BASE = 4096
 ISA_END = 7680
 
 
-@dataclass(frozen=True)
-class RegFile:
+class RegFile(Record, frozen=True):
     """`count` registers of `width` bits.
 
     zero: the register that reads as zero and ignores writes.
@@ -48,8 +47,7 @@ class RegFile:
     within: str = ""
 
 
-@dataclass(frozen=True)
-class Field:
+class Field(Record, frozen=True):
     """One word of state. `reset` is its value after reset, `doc` goes to the generated pages."""
 
     width: int
@@ -92,9 +90,13 @@ ENGINE_FIELDS: dict[str, tuple[int, int, str]] = {
     "access_record": (336, 64, "host address of the record of that access, which its instruction has for itself"),
     "reserve_version": (384, 32, "number of atomic operations on reserved memory when the reservation was made"),
     "reservations": (392, 64, "host address of the numbers of atomic operations, by host address (`ratite.codegen.lower`)"),
+    "alarm": (352, 64, "file descriptor of the host's timer that rings the alarm; 0: there is none, and Python keeps the time"),
+    "alarm_at": (360, 64, "guest nanoseconds at which Python has to ring the alarm; 0: nothing was asked, or it knows"),
+    "asleep": (368, 32, "whether the thread sleeps in native code (`ratite.codegen.alarms`)"),
+    "alarm_rang": (376, 8, "the alarm has rung, and the ISA's poll helper has not looked why"),
+    "awaiting": (377, 8, "1: what is to be executed is being compiled; the thread sleeps in native code until that is done, or interrupts come"),
     "frame_pointer": (496, 64, "host frame pointer there"),
     "in_region": (344, 64, "not zero: a region was left because somebody asked for the CPU"),
-    "sent_fault": (504, 64, "user mode: a SIGSEGV or SIGBUS that somebody sent, and its code, as in `trap_cause`; 0 if there is none"),
     "tlb_fills": (456, 64, "how often a translation was put into a translation cache"),
     "tlb_flushes": (464, 64, "how often all translation caches were emptied"),
     "jump_misses": (472, 64, "how often a jump cache did not have an address"),
@@ -109,8 +111,7 @@ ENGINE_FIELDS: dict[str, tuple[int, int, str]] = {
 }
 
 
-@dataclass(frozen=True)
-class Slot:
+class Slot(Record, frozen=True):
     """Where an element lies: byte offset of the first element from the state pointer, distance of elements, bit width."""
 
     name: str
@@ -131,12 +132,11 @@ class State:
     """Base of state declarations; the class body lists `RegFile` and `Field` attributes."""
 
 
-@dataclass
-class Layout:
+class Layout(Record):
     """The native layout of a state declaration for one register width."""
 
     word: int
-    slots: dict[str, Slot] = field(default_factory=dict)
+    slots: dict[str, Slot] = {}
     end: int = ISA_BASE
     wide_end: int = WIDE_BASE
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from ratite.isa.arch import Arch
-from ratite.isa.dsl import Insn, Layout, Native
+from ratite.isa.dsl.state import Layout
+from ratite.isa.loongarch.causes import Cause
 from ratite.isa.loongarch.config import LoongArchConfig
-from ratite.isa.loongarch.exceptions import Cause, illegal
-from ratite.isa.loongarch.formats import Word
-from ratite.isa.loongarch.modes import CONTEXTS
 from ratite.isa.loongarch.state import F_NAMES, FCC_NAMES, R_NAMES, V_NAMES, X_NAMES, LoongArchState
-from ratite.isa.loongarch.table import LOONGARCH
-from ratite.isa.loongarch.tlb import TABLE_SIZE
+
+if TYPE_CHECKING:
+    from ratite.isa.dsl import Decoder, Insn
 
 #: The files that fill the instruction table.
 _INSTRUCTIONS = (
@@ -24,7 +24,7 @@ _INSTRUCTIONS = (
 )  # fmt: skip
 #: The files that instruction texts draw on.
 _SHARED = (
-    "formats", "floats", "fcsr", "vectors", "exceptions", "state", "config", "cpucfg",
+    "formats", "floats", "fcsr", "vectors", "causes", "exceptions", "state", "config", "cpucfg",
     "clock", "counters", "csr", "modes", "mmu", "pages", "tlb", "traps", "units", "walk",
 )  # fmt: skip
 
@@ -34,9 +34,6 @@ MODULES = tuple(f"ratite.isa.loongarch.{name}" for name in (*_SHARED, *_INSTRUCT
 #: Units of 16 bits in an instruction by its first unit: always two.
 _LONG = bytes((2,)) * 0x10000
 
-#: What an instruction word is that means nothing.
-ILLEGAL = Insn("illegal", 0, 0, 4, Word, ".word {word}", illegal, "", 0)
-
 
 def load() -> None:
     """Fill the instruction table."""
@@ -44,23 +41,37 @@ def load() -> None:
         import_module(f"ratite.isa.loongarch.{name}")
 
 
+def _instructions(config: LoongArchConfig) -> tuple[Decoder, Insn]:
+    """The decoder of a configuration, and what an instruction word is that means nothing."""
+    from ratite.isa.dsl import Insn
+    from ratite.isa.loongarch.exceptions import illegal
+    from ratite.isa.loongarch.formats import Word
+    from ratite.isa.loongarch.table import LOONGARCH
+
+    load()
+    return LOONGARCH.decoder(config.decoded, 64), Insn("illegal", 0, 0, 4, Word, ".word {word}", illegal, "", 0)
+
+
 def register_name(file: str, number: int) -> str:
     """The ABI name of a register."""
     return {"r": R_NAMES, "f": F_NAMES, "fcc": FCC_NAMES, "v": V_NAMES, "x": X_NAMES}[file][number]
 
 
-def _helpers(config: LoongArchConfig) -> dict[str, Native]:
-    """The native helpers: what the engine needs of a system, and what instruction texts call."""
-    if config.user:
-        return {}
-    from ratite.isa.loongarch import counters, mmu, modes, tlb, traps, walk
+def _of_system() -> dict[str, Any]:
+    """What only systems have: native helpers that the engine needs, and instruction texts call; modes; the TLB."""
+    from ratite.isa.loongarch import clock, counters, mmu, modes, tlb, traps, walk
 
     helpers = (
-        mmu.mmu_fill, mmu.translate, modes.mode_update, traps.poll, traps.take_trap, traps.wakeup,
+        mmu.mmu_fill, mmu.translate, modes.mode_update, clock.timer_look, traps.poll, traps.take_trap, traps.wakeup,
         tlb.tlb_find, tlb.tlb_put, tlb.tlb_write, tlb.tlb_fill, tlb.tlb_search, tlb.tlb_read, tlb.tlb_invalidate, tlb.tlb_clear,
         tlb.forget, tlb.tlb_choose, walk.directory, walk.page_entry, walk.hardware_walk, counters.pm_settle,
     )  # fmt: skip
-    return {helper.name: helper for helper in helpers}
+    return {
+        "helpers": {helper.name: helper for helper in helpers},
+        "contexts": modes.CONTEXTS,
+        "mmu_modes": modes.CONTEXTS,
+        "tables": {"tlb_table": tlb.TABLE_SIZE},
+    }
 
 
 def _access_faults(config: LoongArchConfig) -> tuple[int, int, int]:
@@ -73,24 +84,19 @@ def _access_faults(config: LoongArchConfig) -> tuple[int, int, int]:
 @cache
 def make_arch(config: LoongArchConfig) -> Arch:
     """The instruction set of a core with these properties."""
-    load()
     return Arch(
         name="loongarch64",
         word=64,
         config=config,
         layout=Layout.of(LoongArchState, 64),
         frame=("r", 22, 1),
-        decoder=LOONGARCH.decoder(config.decoded, 64),
         user=config.user,
-        contexts=1 if config.user else CONTEXTS,
-        mmu_modes=1 if config.user else CONTEXTS,
         long=_LONG,
-        illegal=ILLEGAL,
+        instructions=partial(_instructions, config),
         fetch_fault=_access_faults(config)[2],
         access_faults=_access_faults(config),
         syscall_cause=Cause.SYSTEM_CALL,
-        helpers=_helpers(config),
-        tables={} if config.user else {"tlb_table": TABLE_SIZE},
         register_name=register_name,
         modules=MODULES,
+        **({} if config.user else _of_system()),
     )

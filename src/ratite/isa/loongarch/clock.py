@@ -1,17 +1,16 @@
 """The stable counter and the timer (LoongArch Reference Manual, volume 1, v1.10, chapters 2.2.10.4 and 7.6).
 
 Both count the guest's clock at CPUCFG.CC_FREQ. The timer counts down; when it gets to zero it raises its interrupt, and
-starts again or stops. Who owns the vCPU keeps the time for it: `owner.arm_timer(deadline)`, with nanoseconds of the
-guest's clock, 0 for never, and calls `expired` when it is reached.
+starts again or stops. That happens on the core's own thread, when it looks for interrupts after the alarm has rung
+(`ratite.codegen.alarms`).
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 from ratite.bits import mask
 from ratite.ir import Value
-from ratite.isa.dsl import Session
+from ratite.isa.arch import Exit
+from ratite.isa.dsl import Session, native
 from ratite.isa.loongarch.config import LoongArchConfig
 
 _SECOND = 1_000_000_000
@@ -42,27 +41,45 @@ def read_timer(s: Session) -> Value:
     return s.select(s.timer_deadline == 0, s.const(mask(TIMER_BITS)), ticks)
 
 
-def start_timer(cpu: Any, tcfg: int) -> None:
-    """TCFG is written: count down from its initial value, or stand still."""
-    state = cpu.state
-    state.tcfg = tcfg & mask(TIMER_BITS)
-    state.timer_deadline = cpu.owner.clock.now() + _period(cpu) if tcfg & ENABLED else 0
-    cpu.owner.arm_timer(state.timer_deadline)
+def write_timer(s: Session, tcfg: Value) -> None:
+    """Write TCFG: count down from its initial value, or stand still. Ends the text where Python keeps the time."""
+    s.tcfg = tcfg & mask(TIMER_BITS)
+    s.timer_deadline = s.select((tcfg & ENABLED) != 0, s.call("time_ns", width=64) + _period(s), 0)
+    with s.when(s.call(timer_look) != 0, likely=False):
+        s.exit(Exit.ALARM)
 
 
-def expired(cpu: Any) -> None:
-    """The deadline is reached: raise the interrupt."""
-    state = cpu.state
-    state.timer_fired = 1
-    state.timer_deadline = 0
-    if state.tcfg & PERIODIC:
-        state.timer_deadline = cpu.owner.clock.now() + max(_period(cpu), _SHORTEST_PERIOD)
-        cpu.owner.arm_timer(state.timer_deadline)
-    else:
-        state.tcfg = state.tcfg & ~ENABLED
+@native()
+def timer_look(s: Session) -> None:
+    """Raise the interrupt if zero is reached, and set the alarm for the next time. 1 when Python has to keep the time."""
+    with s.when(s.timer_deadline == 0):
+        s.ret(0)
+    now = s.call("time_ns", width=64)
+    with s.when(now >= s.timer_deadline):
+        s.timer_fired = 1
+        period = _period(s)
+        period = s.select(period < _SHORTEST_PERIOD, _SHORTEST_PERIOD, period)
+        with s.when((s.tcfg & PERIODIC) == 0):
+            s.timer_deadline = 0
+            s.tcfg = s.tcfg & ~ENABLED
+            s.ret(0)
+        s.timer_deadline = now + period
+    s.ret(s.call("set_alarm", s.timer_deadline, width=64))
 
 
-def _period(cpu: Any) -> int:
+def look_if_rung(s: Session) -> Value:
+    """To be done by whoever looks for interrupts. 1 when Python has to keep the time."""
+    python = s.var(0)
+    with s.when(s.alarm_rang != 0, likely=False):
+        s.alarm_rang = 0
+        s.fence()
+        python.value = s.call(timer_look)
+    result: Value = python.value
+    return result
+
+
+def _period(s: Session) -> Value:
     """Nanoseconds from the initial value to zero."""
-    ticks: int = cpu.state.tcfg & ~(ENABLED | PERIODIC)
-    return max(ticks, 1) * nanoseconds_per_tick(cpu.engine.arch.config)
+    ticks = s.tcfg & ~(ENABLED | PERIODIC)
+    length: Value = s.select(ticks == 0, 1, ticks) * nanoseconds_per_tick(s.config)
+    return length

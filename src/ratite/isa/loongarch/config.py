@@ -4,10 +4,10 @@ instruction texts see as `s.config`. `ratite.isa.loongarch.cpus` has the models.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from functools import cached_property
 
 from ratite.isa.loongarch import cpucfg
+from ratite.record import Record
 
 #: Features that have instructions of their own, by their names in the instruction table and in CPUCFG.
 FEATURES = ("FP", "CRC", "LAM", "LAM_BH", "LAMCAS", "LLACQ_SCREL", "SCQ", "LLFTP", "FRECIPE", "LSX", "LASX")
@@ -16,8 +16,7 @@ FEATURES = ("FP", "CRC", "LAM", "LAM_BH", "LAMCAS", "LLACQ_SCREL", "SCQ", "LLFTP
 _LINUX_NAMES = {"LAM": "lam", "UAL": "ual", "FP": "fpu", "LSX": "lsx", "LASX": "lasx", "CRC": "crc32"}
 
 
-@dataclass(frozen=True)
-class LoongArchConfig:
+class LoongArchConfig(Record, frozen=True):
     """The properties of a core.
 
     fields: values of CPUCFG fields that are not zero, by name. user: for user-mode emulation of Linux programs.
@@ -33,7 +32,7 @@ class LoongArchConfig:
 
     def for_user_mode(self) -> LoongArchConfig:
         """The same core as a Linux program sees it."""
-        return replace(self, user=True)
+        return self.changed(user=True)
 
     @cached_property
     def words(self) -> tuple[int, ...]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from ratite.bits import mask
 from ratite.isa.arch import Exit
 from ratite.isa.loongarch import iocsr
 
@@ -20,11 +19,3 @@ def reset(cpu: Any, number: int) -> None:
     state.cpuid = state.tid = number
     state.next_pc = RESET_VECTOR
     cpu.settle()
-
-
-def start_process(cpu: Any, entry: int) -> None:
-    """A Linux program."""
-    state = cpu.state
-    state.context_index = state.mmu_index = 0
-    state.reserve_addr = mask(64)
-    state.next_pc = entry

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from ratite.errors import UsageError, unknown
 from ratite.isa.loongarch.config import LoongArchConfig
 from ratite.isa.loongarch.cpucfg import MONITORS
+from ratite.record import Record
 
 #: A core of the Loongson 3A5000 (Loongson 3A5000/3B5000 Processor Reference Manual, v1.03, chapter 8.1, for performance
 #: monitors; what that leaves open is as in QEMU 11.1; caches as number of ways - 1, log2 of sets, log2 of the line).
@@ -29,8 +28,7 @@ _V1_1 = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Model:
+class Model(Record, frozen=True):
     """A CPU model as it is named on the command line."""
 
     name: str

@@ -220,7 +220,7 @@ _file(0x030, "save", SAVE_COUNT, file="saved")
 
 
 def _write_tcfg(s: Session, old: Value, new: Value) -> None:
-    s.python(clock.start_timer, new)
+    clock.write_timer(s, new)
 
 
 def _clear_timer(s: Session, old: Value, new: Value) -> None:

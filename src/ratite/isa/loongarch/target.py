@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from ratite.isa.arch import Arch
-from ratite.isa.loongarch import core, cpus
+from ratite.isa.loongarch import cpus
 from ratite.isa.loongarch.arch import make_arch
 from ratite.isa.loongarch.config import LoongArchConfig
+from ratite.isa.loongarch.process import start_process
 from ratite.isa.target import CpuModel, Target
 
 
@@ -14,7 +15,8 @@ def target(name: str) -> Target:
     return Target(
         parse_cpu=lambda text: cpus.parse_cpu(text or cpus.DEFAULT),
         user_arch=_user_arch,
-        start_process=lambda cpu: core.start_process(cpu, 0),
+        make_arch=make_arch,
+        start_process=start_process,
         models=lambda: [CpuModel(m.name, m.config.isa_string, m.summary) for m in cpus.MODELS.values()],
         cpu_help=cpus.cpu_help,
     )

@@ -1,7 +1,7 @@
 """Exceptions and interrupts: when they are taken, where they go, and the way back (LoongArch Reference Manual, volume 1,
 v1.10, chapters 6 and 7.4).
 
-The wires from devices (`irq_lines`) and the timer are written by other threads. Whoever changes them sets `attention`
+The wires from devices (`irq_lines`) and `alarm_rang` are written by other threads. Whoever changes them sets `attention`
 afterwards; `poll` clears it before it looks, so that no change is lost. Texts that may make an interrupt deliverable by
 other means set it too.
 
@@ -13,7 +13,7 @@ from __future__ import annotations
 from ratite.bits import mask
 from ratite.ir import Value
 from ratite.isa.dsl import Session, native
-from ratite.isa.loongarch import counters
+from ratite.isa.loongarch import clock, counters
 from ratite.isa.loongarch.exceptions import Cause
 from ratite.isa.loongarch.mmu import translate
 from ratite.isa.loongarch.modes import DA, IE, PG, PLV, mode_update
@@ -61,20 +61,24 @@ def check_interrupts(s: Session) -> None:
 @native()
 def wakeup(s: Session) -> None:
     """1 when a core that waits for interrupts has to go on."""
+    clock.look_if_rung(s)
     counters.look(s)
     s.ret((_enabled(s) != 0).zext(64))
 
 
 @native()
 def poll(s: Session) -> None:
-    """Take the most urgent interrupt before the instruction at next_pc, if there is one: that with the highest number."""
+    """Take the most urgent interrupt before the instruction at next_pc, if there is one: that with the highest number. 1 when Python has to ring an
+    alarm.
+    """
     s.attention = 0
     s.fence()
+    python = clock.look_if_rung(s)
     counters.look(s)
     asked = _enabled(s)
     with s.when((asked != 0) & ((s.crmd & IE) != 0)):
         s.call(take_trap, (63 - asked.clz()) | INTERRUPT, 0)
-    s.ret(0)
+    s.ret(python)
 
 
 @native()

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 
 from ratite.isa.arch import Arch
-from ratite.isa.dsl import Insn, Layout, Native
+from ratite.isa.dsl.state import Layout
 from ratite.isa.riscv.config import RiscvConfig
-from ratite.isa.riscv.exceptions import illegal
-from ratite.isa.riscv.formats import Word
-from ratite.isa.riscv.pmp import check_access
 from ratite.isa.riscv.state import F_NAMES, X_NAMES, RiscvState
-from ratite.isa.riscv.status import MMU_MODES
-from ratite.isa.riscv.table import RISCV
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ratite.isa.dsl import Decoder, Insn
 
 #: The files that fill the instruction table.
 _INSTRUCTIONS = (
@@ -22,7 +23,7 @@ _INSTRUCTIONS = (
 #: The files that instruction texts and native helpers draw on.
 _SHARED = (
     "formats", "formats_c", "floats", "exceptions", "state", "config",
-    "csr", "counters", "status", "traps", "mmu", "pmp",
+    "csr", "counters", "interrupts", "status", "timer", "traps", "mmu", "pmp",
 )  # fmt: skip
 
 #: Modules whose source decides what machine code looks like; caches of it are keyed by their content.
@@ -32,17 +33,20 @@ MODULES = tuple(f"ratite.isa.riscv.{name}" for name in (*_SHARED, *_INSTRUCTIONS
 #: chapter 1.5). Encodings of 48 bits and more are reserved; two units are enough to find that they mean nothing.
 _LONG = bytes((1, 1, 1, 2)) * 0x4000
 
-#: What an instruction word is that means nothing.
-ILLEGAL = Insn("illegal", 0, 0, 4, Word, ".insn {word}", illegal, "", 0)
-
-#: Privilege modes by number; 2 is reserved.
+#: Privilege modes by number; 2 is reserved. A program knows only user mode.
 CONTEXTS = 4
 
 
-def _load() -> None:
-    """Fill the instruction table."""
+def _instructions(config: RiscvConfig) -> tuple[Decoder, Insn]:
+    """The decoder of a configuration, and what an instruction word is that means nothing."""
+    from ratite.isa.dsl import Insn
+    from ratite.isa.riscv.exceptions import illegal
+    from ratite.isa.riscv.formats import Word
+    from ratite.isa.riscv.table import RISCV
+
     for name in _INSTRUCTIONS:
         import_module(f"ratite.isa.riscv.{name}")
+    return RISCV.decoder(config.decoded, config.xlen), Insn("illegal", 0, 0, 4, Word, ".insn {word}", illegal, "", 0)
 
 
 def register_name(file: str, number: int) -> str:
@@ -50,37 +54,35 @@ def register_name(file: str, number: int) -> str:
     return {"x": X_NAMES, "f": F_NAMES}[file][number]
 
 
-def _helpers(config: RiscvConfig) -> dict[str, Native]:
-    """The native helpers: what the engine needs of a system, and what instruction texts call."""
-    if config.user:
-        return {}
-    from ratite.isa.riscv import mmu, pmp, status, traps
+def _of_system(config: RiscvConfig) -> dict[str, Any]:
+    """What only systems have: native helpers that the engine needs, and instruction texts call; modes; protection of memory."""
+    from ratite.isa.riscv import mmu, pmp, status, timer, traps
 
     helpers = (
         mmu.mmu_fill, mmu.translate, mmu.walk, pmp.page_rights, status.mode_update, status.view_changed,
-        traps.poll, traps.take_trap, traps.wakeup,
+        timer.timer_look, traps.poll, traps.take_trap, traps.wakeup,
     )  # fmt: skip
-    return {helper.name: helper for helper in helpers}
+    return {
+        "helpers": {helper.name: helper for helper in helpers},
+        "contexts": CONTEXTS,
+        "mmu_modes": status.MMU_MODES,
+        "check_access": pmp.check_access if config.pmp else None,
+    }
 
 
 @cache
 def make_arch(config: RiscvConfig) -> Arch:
     """The instruction set of a hart with these properties."""
-    _load()
     return Arch(
         name=f"riscv{config.xlen}",
         word=config.xlen,
         config=config,
         layout=Layout.of(RiscvState, config.xlen),
-        decoder=RISCV.decoder(config.decoded, config.xlen),
         user=config.user,
-        contexts=CONTEXTS,
-        mmu_modes=MMU_MODES,
         long=_LONG,
-        illegal=ILLEGAL,
+        instructions=partial(_instructions, config),
         frame=("x", 8, 1),
-        check_access=check_access if config.pmp else None,
-        helpers=_helpers(config),
         register_name=register_name,
         modules=MODULES,
+        **({} if config.user else _of_system(config)),
     )

@@ -7,10 +7,10 @@ configurations from `-cpu`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from functools import cached_property
 
 from ratite.errors import UsageError
+from ratite.record import Record
 
 #: Versions of the privileged architecture, in the order of time.
 PRIV_SPECS = ("v1.10.0", "v1.11.0", "v1.12.0")
@@ -21,7 +21,7 @@ _LETTERS = "imafdc"
 #: Extensions with long names, in the order in which an ISA string names them.
 _LONG_NAMES = (
     "zicbom", "zicboz", "zicntr", "zicsr", "zifencei", "zihpm", "zihintpause",
-    "zba", "zbb", "zbc", "zbs", "svinval", "svnapot", "svpbmt",
+    "zba", "zbb", "zbc", "zbs", "sstc", "svinval", "svnapot", "svpbmt",
 )  # fmt: skip
 
 #: Extensions that a text or a decoder can ask for.
@@ -40,7 +40,7 @@ _NEEDS = {
 }
 
 #: Extensions that came with version 1.12 of the privileged architecture or later: an older hart does not have them.
-SINCE_1_12 = frozenset(("zba", "zbb", "zbc", "zbs", "zicbom", "zicboz", "svinval", "svnapot", "svpbmt"))
+SINCE_1_12 = frozenset(("zba", "zbb", "zbc", "zbs", "zicbom", "zicboz", "sstc", "svinval", "svnapot", "svpbmt"))
 
 #: Address translation modes of satp by register width: name -> (MODE, levels of the table).
 SATP_MODES = {
@@ -55,8 +55,7 @@ CACHE_BLOCK = 64
 TIMEBASE = 10_000_000
 
 
-@dataclass(frozen=True)
-class RiscvConfig:
+class RiscvConfig(Record, frozen=True):
     """The properties of a hart.
 
     xlen: register width, 32 or 64. extensions: names from `EXTENSIONS`. priv_spec: one of `PRIV_SPECS`. mmu: the
@@ -84,7 +83,7 @@ class RiscvConfig:
     reset_vector: int = 0x1000
     short_isa_string: bool = False
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         if "i" not in self.extensions:
             raise UsageError(f"CPU {self.model}: the base instruction set 'i' cannot be left out")
         for name in sorted(self.extensions):
@@ -104,11 +103,11 @@ class RiscvConfig:
 
     def for_user_mode(self) -> RiscvConfig:
         """The same hart as a Linux program sees it."""
-        return replace(self, user=True, firmware=False)
+        return self.changed(user=True, firmware=False)
 
     def for_firmware(self) -> RiscvConfig:
         """The same hart with machine mode taken over by Ratite."""
-        return replace(self, user=False, firmware=True)
+        return self.changed(user=False, firmware=True)
 
     @cached_property
     def decoded(self) -> frozenset[str]:

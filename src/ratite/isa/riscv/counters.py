@@ -12,7 +12,8 @@ from ratite.ir import Value
 from ratite.isa.dsl import Session
 from ratite.isa.riscv.config import TIMEBASE
 
-_NS_PER_TICK = 1_000_000_000 // TIMEBASE
+#: Length of a tick of `time` in nanoseconds.
+NS_PER_TICK = 1_000_000_000 // TIMEBASE
 
 #: Bits of mcounteren, scounteren and mcountinhibit. Performance counter n has bit n, from 3 to 31.
 CYCLE, TIME, INSTRET = range(3)
@@ -25,7 +26,7 @@ def _nanoseconds(s: Session) -> Value:
 def read_time(s: Session) -> Value:
     """The time counter, 64 bits."""
     offset: Value = s.time_offset
-    return _nanoseconds(s) // _NS_PER_TICK + offset
+    return _nanoseconds(s) // NS_PER_TICK + offset
 
 
 def _base(s: Session, counter: int) -> Value:

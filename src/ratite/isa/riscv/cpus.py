@@ -9,15 +9,14 @@ half-precision, cryptography and float-in-x extensions, RV32E, enhanced PMP, the
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
 
 from ratite import keyval
 from ratite.errors import UsageError, unknown
 from ratite.isa.riscv.config import EXTENSIONS, PRIV_SPECS, SATP_MODES, SINCE_1_12, RiscvConfig
+from ratite.record import Record
 
 
-@dataclass(frozen=True)
-class Model:
+class Model(Record, frozen=True):
     """A CPU model as it is named on the command line."""
 
     name: str
@@ -45,14 +44,14 @@ MODELS: dict[int, dict[str, Model]] = {
     xlen: {model.name: model for model in models}
     for xlen, models in {
         64: (
-            _model("rv64", 64, "generic hart with all that is supported", "imafdcsu", _GENERIC, "sv57", "v1.12.0"),
+            _model("rv64", 64, "generic hart with all that is supported", "imafdcsu", f"{_GENERIC} sstc", "sv57", "v1.12.0"),
             _model("any", 64, "64-bit hart with machine and user mode", "imafdcu", _GENERIC, "", "v1.12.0"),
             _model("shakti-c", 64, "Shakti C class", "imafdcsu"),
             _model("sifive-e51", 64, "SiFive E51 monitor core", "imacu"),
             _model("sifive-u54", 64, "SiFive U54 application core", "imafdcsu", "", "sv39"),
         ),
         32: (
-            _model("rv32", 32, "generic hart with all that is supported", "imafdcsu", _GENERIC, "sv32", "v1.12.0"),
+            _model("rv32", 32, "generic hart with all that is supported", "imafdcsu", f"{_GENERIC} sstc", "sv32", "v1.12.0"),
             _model("any", 32, "32-bit hart with machine and user mode", "imafdcu", _GENERIC, "", "v1.12.0"),
             _model("sifive-e31", 32, "SiFive E31 monitor core", "imacu"),
             _model("sifive-e34", 32, "SiFive E34 monitor core with single-precision floating point", "imafcu"),
@@ -67,8 +66,7 @@ _MISSING_MODELS = {"lowrisc-ibex": "enhanced PMP (x-epmp)", "x-rv128": "128-bit 
 Apply = Callable[[RiscvConfig, str], RiscvConfig]
 
 
-@dataclass(frozen=True)
-class Property:
+class Property(Record, frozen=True):
     """A property of a CPU. `apply` gives the configuration with the property set, or raises a UsageError that says what
     it accepts.
     """
@@ -88,7 +86,7 @@ def _changed(config: RiscvConfig, names: Iterable[str], on: bool) -> RiscvConfig
 def _unchecked(config: RiscvConfig, **changes: object) -> RiscvConfig:
     """`replace` without the checks: properties come one by one and may contradict each other until the last."""
     made = object.__new__(RiscvConfig)
-    made.__dict__.update({name: getattr(config, name) for name in RiscvConfig.__dataclass_fields__} | changes)
+    made.__dict__.update({name: getattr(config, name) for name in RiscvConfig._names} | changes)
     return made
 
 
@@ -198,6 +196,7 @@ PROPERTIES: dict[str, Property] = {
         _extension("zicboz", "cache-block zero"),
         _ignored("cbom_blocksize", "64", "cache-block size of Zicbom in bytes", _block_size),
         _ignored("cboz_blocksize", "64", "cache-block size of Zicboz in bytes", _block_size),
+        _extension("sstc", "timer of supervisor mode, stimecmp"),
         _extension("svinval", "fine-grained translation-cache invalidation"),
         _extension("svnapot", "64 KiB translation contiguity"),
         _extension("svpbmt", "page-based memory types"),
@@ -225,7 +224,7 @@ PROPERTIES: dict[str, Property] = {
             _unsupported(name, "not modelled")
             for name in (
                 "Zfh", "Zfhmin", "Zve32f", "Zve64f", "zfinx", "zdinx", "zhinx", "zhinxmin", "zmmul", "zbkb", "zbkc",
-                "zbkx", "zk", "zkn", "zknd", "zkne", "zknh", "zkr", "zks", "zksed", "zksh", "zkt", "sstc", "sscofpmf",
+                "zbkx", "zk", "zkn", "zknd", "zkne", "zknh", "zkr", "zks", "zksed", "zksh", "zkt", "sscofpmf",
                 "x-j", "x-epmp", "x-aia", "x-smaia", "x-ssaia", "xventanacondops", "rvv_ta_all_1s", "rvv_ma_all_1s",
             )
         ),
@@ -248,7 +247,7 @@ def parse_cpu(text: str, xlen: int = 64) -> RiscvConfig:
             config = _apply(config, model, key, value)
     if config is None:
         raise UsageError("-cpu needs the name of a model; 'help' lists them")
-    return replace(config)
+    return config.changed()
 
 
 def _find_model(name: str, xlen: int) -> Model:

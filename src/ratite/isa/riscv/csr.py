@@ -6,7 +6,7 @@ privilege mode that it takes to reach it, bits 11:10 both one mean that it is re
 register does not take (WARL) give the nearest legal value that the declaration names; a register without a `write` has
 one legal value. `csr_insns.py` has the instructions.
 
-Hypervisor registers, Smstateen, Sstc and Smepmp are not modelled: their numbers do not exist. The trigger registers say
+Hypervisor registers, Smstateen and Smepmp are not modelled: their numbers do not exist. The trigger registers say
 that there is no trigger.
 """
 
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from ratite.bits import bits, mask
 from ratite.ir import Value
 from ratite.isa.dsl import Session
-from ratite.isa.riscv import counters, pmp, status, traps
+from ratite.isa.riscv import counters, interrupts, pmp, status, timer, traps
 from ratite.isa.riscv.config import RiscvConfig
 from ratite.isa.riscv.state import PMP_ENTRIES
 from ratite.isa.riscv.status import Change
@@ -264,21 +264,30 @@ def _write_sie(s: Session, new: Value, change: Change) -> None:
     traps.check_interrupts(s)
 
 
+def _read_mip(s: Session) -> Value:
+    timer.refresh(s)
+    return traps.pending(s)
+
+
 def _write_mip(s: Session, new: Value, change: Change) -> None:
-    """Machine-level bits follow the devices alone; software can ask for those of supervisor mode."""
-    s.mip_soft = new & _supervisor_interrupts(s)
+    """Machine-level bits follow the devices alone; software can ask for those of supervisor mode, but for what follows stimecmp."""
+    fields = s.const(_supervisor_interrupts(s))
+    if timer.has_comparator(s.config):
+        fields = s.select(timer.in_use(s), fields & ~(1 << interrupts.STI), fields)
+    s.mip_soft = _merge(s.mip_soft, new, fields)
     traps.check_interrupts(s)
 
 
 def _read_sip(s: Session) -> Value:
     """Interrupts that go to machine mode are not to be seen."""
+    timer.refresh(s)
     visible: Value = traps.pending(s) & s.mideleg
     return visible
 
 
 def _write_sip(s: Session, new: Value, change: Change) -> None:
     """Supervisor mode can ask itself for a software interrupt where it handles these."""
-    s.mip_soft = _merge(s.mip_soft, new, s.mideleg & (1 << traps.SSI))
+    s.mip_soft = _merge(s.mip_soft, new, s.mideleg & (1 << interrupts.SSI))
     traps.check_interrupts(s)
 
 
@@ -292,10 +301,29 @@ _constant(0x310, "mstatush", _zero, _since("v1.12.0", _narrow()))
 _declare(0x100, "sstatus", status.read_sstatus, status.write_sstatus, _SUPERVISOR)
 _declare(0x304, "mie", _state("mie"), _write_mie)
 _declare(0x104, "sie", lambda s: s.mie & s.mideleg, _write_sie, _SUPERVISOR)
-_declare(0x344, "mip", traps.pending, _write_mip, modify=_state("mip_soft"))
+_declare(0x344, "mip", _read_mip, _write_mip, modify=_state("mip_soft"))
 _declare(0x144, "sip", _read_sip, _write_sip, _SUPERVISOR, modify=_state("mip_soft"))
 _field(0x302, "medeleg", lambda s: traps.DELEGABLE, _SUPERVISOR)
 _declare(0x303, "mideleg", _state("mideleg"), _write_mideleg, _SUPERVISOR)
+
+
+# --- the timer of supervisor mode (Sstc) --------------------------------------------------------------------------------
+
+
+def _write_stimecmp(high: bool) -> Write:
+    def write(s: Session, new: Value, change: Change) -> None:
+        value = new.zext(64)
+        if s.xlen == 32:
+            value = (s.stimecmp & mask(32)) | (value << 32) if high else (s.stimecmp & ~mask(32)) | value
+        timer.write_compare(s, value)
+        traps.check_interrupts(s)
+
+    return write
+
+
+_SSTC = _has("s", "sstc")
+_declare(0x14D, "stimecmp", _part(lambda s: s.stimecmp), _write_stimecmp(False), _SSTC, timer.forbidden)
+_declare(0x15D, "stimecmph", _part(lambda s: s.stimecmp, high=True), _write_stimecmp(True), _narrow(_SSTC), timer.forbidden)
 
 
 # --- trap handling ----------------------------------------------------------------------------------------------------
@@ -384,11 +412,13 @@ _CBIE, _PBMTE = 3 << 4, 1 << 62
 
 
 def environment_fields(config: RiscvConfig) -> int:
-    """Fields of menvcfg: FIOM (every fence orders input and output anyway), cache-block operations, memory types."""
+    """Fields of menvcfg: FIOM (every fence orders input and output anyway), cache-block operations, memory types, the timer of supervisor mode.
+    """
     cache_management = _CBIE | 1 << 6 if config.has("zicbom") else 0
     cache_zero = 1 << 7 if config.has("zicboz") else 0
     memory_types = _PBMTE if config.has("svpbmt") and config.xlen == 64 else 0
-    return 1 | cache_management | cache_zero | memory_types
+    comparator = timer.STCE if config.has("sstc") and config.has("s") else 0
+    return 1 | cache_management | cache_zero | memory_types | comparator
 
 
 def _legal_environment(s: Session, new: Value, fields: int) -> Value:
@@ -397,10 +427,31 @@ def _legal_environment(s: Session, new: Value, fields: int) -> Value:
 
 
 def _write_menvcfg(s: Session, new: Value, change: Change) -> None:
-    fields = environment_fields(s.config)
-    s.menvcfg = _legal_environment(s, new.zext(64), fields)
-    if fields & change.touched & _PBMTE:
+    fields = environment_fields(s.config) & mask(s.xlen)
+    legal = _legal_environment(s, new.zext(64), fields)
+    if s.xlen == 64:
+        _set_environment(s, legal, change.touched)
+    else:
+        s.menvcfg = (s.menvcfg & ~mask(32)) | legal
+
+
+def _write_menvcfgh(s: Session, new: Value, change: Change) -> None:
+    high = new.zext(64) << 32 & environment_fields(s.config)
+    _set_environment(s, (s.menvcfg & mask(32)) | high, change.touched << 32)
+
+
+def _set_environment(s: Session, legal: Value, touched: int) -> None:
+    """Enter a value of menvcfg, and follow what it changes."""
+    fields = environment_fields(s.config) & touched
+    changed = s.menvcfg ^ legal
+    s.menvcfg = legal
+    if fields & _PBMTE:
         s.call("tlb_flush")
+    if fields & timer.STCE:
+        with s.when((changed & timer.STCE) != 0):
+            s.mip_soft = s.mip_soft & ~(1 << interrupts.STI)
+            timer.follow(s)
+            traps.check_interrupts(s)
 
 
 def _write_senvcfg(s: Session, new: Value, change: Change) -> None:
@@ -408,7 +459,7 @@ def _write_senvcfg(s: Session, new: Value, change: Change) -> None:
 
 
 _declare(0x30A, "menvcfg", _part(lambda s: s.menvcfg), _write_menvcfg, _since("v1.12.0", _USER))
-_constant(0x31A, "menvcfgh", _zero, _since("v1.12.0", _narrow(_USER)))
+_declare(0x31A, "menvcfgh", _part(lambda s: s.menvcfg, high=True), _write_menvcfgh, _since("v1.12.0", _narrow(_USER)))
 _declare(0x10A, "senvcfg", _state("senvcfg"), _write_senvcfg, _since("v1.12.0", _SUPERVISOR))
 
 

@@ -1,4 +1,4 @@
-"""The states in which a hart starts: after reset, in supervisor mode by firmware's hand, and as a Linux process.
+"""The states in which a hart starts: after reset, and in supervisor mode by firmware's hand.
 
 `cpu` is a vCPU of the engine: its `state` has the fields of `RiscvState` by name, `call` runs a native helper.
 """
@@ -11,12 +11,9 @@ from ratite.bits import mask
 from ratite.isa.riscv import pmp, traps
 from ratite.isa.riscv.config import RiscvConfig
 from ratite.isa.riscv.csr import environment_fields
-from ratite.isa.riscv.status import SUPERVISOR, USER
+from ratite.isa.riscv.status import SUPERVISOR
 
 _A0, _A1 = 10, 11
-
-#: mstatus.FS: registers hold their first values.
-_FS_INITIAL = 1
 
 #: scounteren: cycle, time, instret.
 _CYCLE_TIME_INSTRET = 0b111
@@ -31,14 +28,6 @@ def reset(cpu: Any, config: RiscvConfig, hartid: int) -> None:
     state.mhartid = hartid
     state.next_pc = config.reset_vector & mask(config.xlen)
     cpu.settle()
-
-
-def start_process(cpu: Any, entry: int) -> None:
-    """A Linux program: user mode, with floating point switched on."""
-    state = cpu.state
-    state.priv, state.fs, state.context_index, state.mmu_index = USER, _FS_INITIAL, 0, 0
-    state.reserve_addr = mask(64)
-    state.next_pc = entry
 
 
 def enter_supervisor(cpu: Any, config: RiscvConfig, hartid: int, address: int, opaque: int) -> None:

@@ -35,7 +35,7 @@ class RiscvState(State):
     priv = Field(8, reset=3, doc="privilege mode: 0 user, 1 supervisor, 3 machine")
     mstatus = Field(WORD, doc="mstatus without FS, SD, SXL and UXL")
     irq_lines = Field(64, doc="levels of the interrupt inputs, bits as in mip; written by devices only")
-    mip_soft = Field(WORD, doc="bits of mip that software set")
+    mip_soft = Field(WORD, doc="bits of mip that software set; STIP follows stimecmp where that is in use")
     ssip_edge = Field(8, doc="1: another hart or a device asked for a supervisor software interrupt, and mip_soft does not say so yet")
     mie = Field(WORD, doc="interrupts that may be taken")
     mideleg = Field(WORD, doc="interrupts that go to supervisor mode")
@@ -60,6 +60,7 @@ class RiscvState(State):
     mcountinhibit = Field(WORD, doc="counters that stand still: bit 0 cycle, bit 2 instret")
     menvcfg = Field(64, doc="what modes below machine mode may do with cache blocks; memory types")
 
+    stimecmp = Field(64, reset=(1 << 64) - 1, doc="value of time from which on the supervisor timer interrupt is pending")
     time_offset = Field(64, doc="what to add to the clock's ticks to get the time counter")
     cycle_base = Field(64, doc="cycle counter at clock 0; the counter itself while it stands still")
     instret_base = Field(64, doc="instret counter at clock 0; the counter itself while it stands still")

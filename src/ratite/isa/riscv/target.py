@@ -5,9 +5,10 @@ from __future__ import annotations
 from functools import partial
 
 from ratite.isa.arch import Arch
-from ratite.isa.riscv import cpus, hart
+from ratite.isa.riscv import cpus
 from ratite.isa.riscv.arch import make_arch
 from ratite.isa.riscv.config import RiscvConfig
+from ratite.isa.riscv.process import start_process
 from ratite.isa.target import CpuModel, Target
 
 
@@ -17,7 +18,8 @@ def target(name: str) -> Target:
     return Target(
         parse_cpu=lambda text: cpus.parse_cpu(text or f"rv{xlen}", xlen),
         user_arch=_user_arch,
-        start_process=lambda cpu: hart.start_process(cpu, 0),
+        make_arch=make_arch,
+        start_process=start_process,
         models=lambda: [CpuModel(m.name, m.config.isa_string, m.summary) for m in cpus.MODELS[xlen].values()],
         cpu_help=partial(cpus.cpu_help, xlen),
     )

@@ -1,7 +1,7 @@
 """Exceptions and interrupts: when they are taken, where they go, and the way back (ISA manual volume II, 20211203,
 3.1.6 to 3.1.9, 3.3.2).
 
-The wires from devices (`irq_lines`) and `ssip_edge` are written by other threads. Whoever changes them sets `attention` afterwards;
+The wires from devices (`irq_lines`), `ssip_edge` and `alarm_rang` are written by other threads. Whoever changes them sets `attention` afterwards;
 `poll` clears it before it looks, so that no change is lost. Texts that may make an interrupt deliverable by other means
 set it too.
 
@@ -13,11 +13,10 @@ from __future__ import annotations
 
 from ratite.ir import Value
 from ratite.isa.dsl import Session, native
-from ratite.isa.riscv import status
+from ratite.isa.riscv import status, timer
+from ratite.isa.riscv.interrupts import MEI, MSI, MTI, SEI, SSI, STI
 from ratite.isa.riscv.status import MACHINE, MIE, MPIE, MPP, MPRV, SIE, SPIE, SPP, SUPERVISOR, USER, mode_update
 
-# Interrupts by number, as in mip and mcause.
-SSI, MSI, STI, MTI, SEI, MEI = 1, 3, 5, 7, 9, 11
 #: Interrupts from the most to the least urgent (3.1.9).
 PRIORITY = (MEI, MSI, MTI, SEI, SSI, STI)
 #: Interrupts of supervisor mode: those that can be delegated.
@@ -63,6 +62,7 @@ def wakeup(s: Session) -> None:
     """1 when a hart that waits for interrupts has to go on: one is pending and enabled, wherever it goes and whether or
     not it is taken.
     """
+    timer.look_if_rung(s)
     _take_edge(s)
     s.ret(((pending(s) & s.mie) != 0).zext(s.xlen))
 
@@ -76,9 +76,10 @@ def _take_edge(s: Session) -> None:
 
 @native()
 def poll(s: Session) -> None:
-    """Take the most urgent interrupt before the instruction at next_pc, if there is one."""
+    """Take the most urgent interrupt before the instruction at next_pc, if there is one. 1 when Python has to ring an alarm."""
     s.attention = 0
     s.fence()
+    python = timer.look_if_rung(s)
     _take_edge(s)
     machine, supervisor = _deliverable(s)
     chosen = s.select(machine != 0, machine, supervisor)
@@ -87,7 +88,7 @@ def poll(s: Session) -> None:
         for number in reversed(PRIORITY):
             cause = s.select(chosen.bit(number), number, cause)
         s.call(take_trap, cause | (1 << (s.xlen - 1)), 0)
-    s.ret(0)
+    s.ret(python)
 
 
 @native()

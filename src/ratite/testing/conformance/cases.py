@@ -15,7 +15,8 @@ from typing import Protocol
 from ratite.bits import mask
 from ratite.ir import ACCESSES, Block, Value
 from ratite.isa.arch import Arch
-from ratite.isa.dsl import Insn, record
+from ratite.isa.dsl import Insn
+from ratite.isa.dsl.record import record
 
 #: Address of the instruction under test. It is followed and preceded by what ends execution.
 CODE = 0x0010_0000

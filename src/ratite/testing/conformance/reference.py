@@ -6,9 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ratite.bits import mask, signed
-from ratite.codegen.reference import Evaluator, GuestTrap, Leave, evaluator
+from ratite.codegen.endings import GuestTrap, Leave
+from ratite.codegen.reference import Evaluator, evaluator
 from ratite.isa.arch import Arch
-from ratite.isa.dsl import Insn, record
+from ratite.isa.dsl import Insn
+from ratite.isa.dsl.record import record
 from ratite.isa.dsl.state import ISA_END
 from ratite.testing.conformance.cases import AT_TARGET, CODE, DATA, DATA_SIZE, FAULT, Case, Outcome, changes, window
 

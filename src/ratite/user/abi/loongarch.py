@@ -13,7 +13,7 @@ import struct
 from errno import EFAULT
 
 from ratite.bits import align_down
-from ratite.isa.loongarch.exceptions import Cause
+from ratite.isa.loongarch.causes import Cause
 from ratite.user.abi.base import AlternateStack, Fault, Handler
 from ratite.user.abi.generic import numbers_64
 from ratite.user.abi.registers import SIGINFO_SIZE, RegisterAbi, Registers, mirrored

@@ -3,9 +3,10 @@
 A signal may arrive at any instant: while generated code runs, while Python runs, or just before a system call that
 would then sleep for ever. The handler below, one for all signals, therefore does as little as possible: it leaves
 the signal in the mailbox of the thread it hit, blocks all further ones in that thread until Python has read the
-mailbox, and raises the vCPU's interrupt byte. If it finds the thread between the look at the mailbox and the
-`syscall` instruction of `guarded`, it makes that call return `TURNED_BACK` instead of entering the kernel. So no
-signal is lost, and none waits for the end of a call that it should have interrupted.
+mailbox, and raises the vCPU's interrupt byte. (Those that can not be blocked have places of their own there.) If it
+finds the thread between the look at the mailbox and the `syscall` instruction of `guarded`, it makes that call return
+`TURNED_BACK` instead of entering the kernel. So no signal is lost, and none waits for the end of a call that it should
+have interrupted.
 
 The code is kept as bytes because user mode must start without a compiler; a test assembles the text beside them and
 compares.
@@ -109,29 +110,48 @@ handler:              ; void handler(int signo, siginfo_t *info, ucontext_t *con
 scan:
     49 8b 08              mov rcx, [r8]
     48 85 c9              test rcx, rcx
-    74 62                 je stray
+    0f 84 84 00 00 00     je stray
     48 39 c1              cmp rcx, rax
     74 06                 je found
     49 83 c0 10           add r8, 16
-    eb ed                 jmp scan
+    eb e9                 jmp scan
 found:
     4d 8b 40 08           mov r8, [r8+8]            ; the mailbox
-    49 8d 78 40           lea rdi, [r8+64]
+    31 c0                 xor eax, eax              ; which slot: SIGSEGV, SIGBUS and 33 have their own
+    83 ff 0b              cmp edi, 11
+    74 1b                 je segv
+    83 ff 07              cmp edi, 7
+    74 14                 je bus
+    83 ff 21              cmp edi, 33
+    74 0d                 je setxid
+    49 8b 48 10           mov rcx, [r8+16]
+    48 89 8a 28 01 00 00  mov [rdx+296], rcx        ; signals blocked once the handler has returned
+    eb 06                 jmp keep
+setxid:
+    ff c0                 inc eax
+bus:
+    ff c0                 inc eax
+segv:
+    ff c0                 inc eax
+keep:
+    41 80 3c 00 00        cmp byte ptr [r8+rax], 0
+    75 15                 jne kept                  ; the one that waits stands for both, as in the kernel
+    41 c6 04 00 01        mov byte ptr [r8+rax], 1
+    c1 e0 07              shl eax, 7
+    49 8d 7c 00 40        lea rdi, [r8+rax+64]
     b9 10 00 00 00        mov ecx, 16
     f3 48 a5              rep movsq                 ; keep siginfo
-    49 8b 40 10           mov rax, [r8+16]
-    48 89 82 28 01 00 00  mov [rdx+296], rax        ; signals blocked once the handler has returned
-    41 c7 00 01 00 00 00  mov dword ptr [r8], 1
+kept:
     49 8b 40 08           mov rax, [r8+8]
     c6 00 01              mov byte ptr [rax], 1     ; interrupts the vCPU
     48 8b 82 a8 00 00 00  mov rax, [rdx+168]        ; the interrupted rip
-    4c 8d 0d 90 ff ff ff  lea r9, [rip+window]
+    4c 8d 0d 6a ff ff ff  lea r9, [rip+window]
     4c 39 c8              cmp rax, r9
     72 1a                 jb done
-    4c 8d 0d 8c ff ff ff  lea r9, [rip+window_end]
+    4c 8d 0d 66 ff ff ff  lea r9, [rip+window_end]
     4c 39 c8              cmp rax, r9
     73 0e                 jae done
-    4c 8d 0d 81 ff ff ff  lea r9, [rip+turned_back]
+    4c 8d 0d 5b ff ff ff  lea r9, [rip+turned_back]
     4c 89 8a a8 00 00 00  mov [rdx+168], r9
 done:
     c3                    ret
@@ -141,7 +161,7 @@ stray:                ; not a guest thread: pass the signal to the first of them
     b8 27 00 00 00        mov eax, 39               ; getpid
     0f 05                 syscall
     89 c7                 mov edi, eax
-    48 8b 35 1e 0f 00 00  mov rsi, [rip+leader]
+    48 8b 35 f8 0e 00 00  mov rsi, [rip+leader]
     b8 29 01 00 00        mov eax, 297              ; rt_tgsigqueueinfo, which other threads may use for queued signals alone
     0f 05                 syscall
     85 c0                 test eax, eax
@@ -160,7 +180,9 @@ THREADS_OFFSET = 0x1010   # pairs (tid, address of its mailbox), ended by a zero
 REGION_SIZE = 0x41000
 
 PENDING_OFFSET, INTERRUPT_OFFSET, BLOCK_OFFSET, SIGINFO_OFFSET = 0, 8, 16, 64
-MAILBOX_SIZE = SIGINFO_OFFSET + 128
+SLOTS, SIGINFO_SIZE = 4, 128
+"""Places for signals: 0 for what can be blocked, then SIGSEGV, SIGBUS and 33. A byte for each says whether it is full."""
+MAILBOX_SIZE = SIGINFO_OFFSET + SLOTS * SIGINFO_SIZE
 
 CALL = struct.Struct("8Q")
 """A call as `quick` and `guarded` take it: number, six arguments, address of the mailbox (0 for `quick`)."""
@@ -186,8 +208,8 @@ class Native:
     """The native code and its table of threads, in memory of their own.
 
     `quick(call)` makes a host system call that can not sleep; other Python threads wait meanwhile. `guarded(call)`
-    makes one that may sleep, unless there is a signal in the mailbox. `call` is a packed `CALL`; both return the
-    kernel's result, which is `-errno` on failure.
+    makes one that may sleep, unless there is a signal in the mailbox; `quick_guarded(call)` one that can not, but for
+    that. `call` is a packed `CALL`; all return the kernel's result, which is `-errno` on failure.
     """
 
     def __init__(self) -> None:
@@ -200,6 +222,7 @@ class Native:
             raise HostError("this host does not let a program make memory executable; user mode needs that")
         self.quick: Callable[[bytes], int] = _QUICK(base + labels["quick"])
         self.guarded: Callable[[bytes], int] = _GUARDED(base + labels["guarded"])
+        self.quick_guarded: Callable[[bytes], int] = _QUICK(base + labels["guarded"])
         self.handler = base + labels["handler"]
         self.restorer = base + labels["restorer"]
         self._threads = memoryview(self._region)[LEADER_OFFSET:].cast("q")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from errno import EINTR, EINVAL, ENOMEM, EPERM
 
 from ratite.user import siginfo
@@ -12,8 +11,6 @@ from ratite.user.mailbox import NEVER_BLOCKED
 from ratite.user.signalnumbers import (
     LAST_SIGNAL,
     SA_RESTORER,
-    SI_TKILL,
-    SI_USER,
     SIG_BLOCK,
     SIG_SETMASK,
     SIG_UNBLOCK,
@@ -21,7 +18,7 @@ from ratite.user.signalnumbers import (
     SS_DISABLE,
     SS_ONSTACK,
 )
-from ratite.user.signals import OF_THE_ENGINE, UNMASKABLE, Action
+from ratite.user.signals import UNMASKABLE, Action
 from ratite.user.table import Fd, Int, Ptr, Size, UInt, restarted_syscall, syscall, timed_syscall
 from ratite.user.thread import DONE, Thread
 
@@ -92,7 +89,8 @@ def rt_sigpending(t: Thread, pending: Ptr, size: Size) -> int:
     room = t.scratch.put(bytes(SIGSET_SIZE))
     result = t.sleep("rt_sigpending", room, SIGSET_SIZE)
     if result == 0:
-        t.space.write(pending, t.scratch.get(room, size))
+        found = int.from_bytes(t.scratch.get(room, SIGSET_SIZE), "little") | t.signals.waiting_set()
+        t.space.write(pending, found.to_bytes(SIGSET_SIZE, "little")[:size])
     return result
 
 
@@ -146,27 +144,18 @@ def sigaltstack(t: Thread, new: Ptr, old: Ptr) -> int:
 @syscall
 def kill(t: Thread, pid: Int, signo: Int) -> int:
     """Send a signal to processes."""
-    if signo in OF_THE_ENGINE and pid == os.getpid():
-        t.signals.send_to_self(signo, SI_USER)
-        return 0
     return t.sleep("kill", pid, signo)
 
 
 @syscall
 def tkill(t: Thread, tid: Int, signo: Int) -> int:
     """Send a signal to a thread."""
-    if signo in OF_THE_ENGINE and tid == t.tid:
-        t.signals.send_to_self(signo, SI_TKILL)
-        return 0
     return t.sleep("tkill", tid, signo)
 
 
 @syscall
 def tgkill(t: Thread, pid: Int, tid: Int, signo: Int) -> int:
     """Send a signal to a thread of a process."""
-    if signo in OF_THE_ENGINE and tid == t.tid and pid == os.getpid():
-        t.signals.send_to_self(signo, SI_TKILL)
-        return 0
     return t.sleep("tgkill", pid, tid, signo)
 
 

@@ -1,0 +1,76 @@
+"""Regions of earlier runs, on disk among the translated pages (`ratite.cpu.pagestore`).
+
+A region is found by any place where it can be entered: the bytes and the context of that page, and its guest address. The record of its head is,
+marshalled,
+
+    (head, instructions, entries, pages, jumps back, `Compiled` as tuples)
+
+instructions and entries as guest addresses; pages as (guest address, digest of its bytes); jumps back as guest addresses of a jump. Those of its
+other entries have the name of the head's record. A region serves where its pages have the same bytes and all of its instructions are translated.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import marshal
+from typing import TYPE_CHECKING, Any
+
+from ratite.codegen.regions import Compiled, Plan
+from ratite.cpu.codepage import PAGE, CodePage
+from ratite.cpu.loops import Chosen, Explorer
+from ratite.cpu.pagestore import page_digest
+
+if TYPE_CHECKING:
+    from ratite.cpu.engine import Engine
+
+_Record = tuple[int, tuple[int, ...], tuple[int, ...], tuple[tuple[int, bytes], ...], tuple[int, ...], tuple[Any, ...]]
+
+
+def _name(digest: bytes, at: int) -> bytes:
+    """What names a region that can be entered at a guest address, in a page with this digest."""
+    return hashlib.blake2b(digest + at.to_bytes(8, "little"), digest_size=16, key=b"region").digest()
+
+
+class RegionStore:
+    """The regions in an engine's store of pages. The engine's lock is held."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def keep(self, chosen: Chosen, compiled: Compiled) -> None:
+        """Take a region, whose pages are as they were when it was chosen."""
+        digests = {page.base: page_digest(page.data.tobytes(), page.key[2]) for page in chosen.pages}
+        head = _name(digests[chosen.head & -PAGE], chosen.head)
+        entries, back = chosen.plan.entries, tuple(at for _, _, at, _ in chosen.back)
+        record: Any = (chosen.head, tuple(chosen.inside), entries, tuple(digests.items()), back, tuple(compiled))
+        self._engine.store.add(head, marshal.dumps(record))
+        for at in entries:
+            self._engine.store.add(_name(digests[at & -PAGE], at), marshal.dumps(head))
+
+    def find(self, explorer: Explorer, page: CodePage, offset: int) -> tuple[Chosen, Compiled] | None:
+        """The region that can be entered at an offset of a page, if there is one and it serves."""
+        record = self._record(_name(page_digest(page.data.tobytes(), page.key[2]), page.base + offset))
+        if record is None:
+            return None
+        head, instructions, entries, digests, back, fields = record
+        pages = []
+        for base, digest in digests:
+            other = explorer.page(base)
+            if other is None or page_digest(other.data.tobytes(), other.key[2]) != digest:
+                return None
+            pages.append(other)
+        by_base = {page.base: page for page in pages}
+        inside = {at: by_base[at & -PAGE] for at in instructions}
+        if any(at & (PAGE - 1) not in of.entries for at, of in inside.items()):
+            return None
+        plan = Plan((), entries, {}, frozenset(), tuple(by_base), page.key[2], 0)
+        return Chosen(head, inside, pages, plan, [jump for at in back for jump in explorer.back(at)]), Compiled(*fields)
+
+    def _record(self, name: bytes) -> _Record | None:
+        """The record of a name, or of the head that it leads to."""
+        body = self._engine.store.find(name)
+        found = None if body is None else marshal.loads(body)
+        if isinstance(found, bytes):
+            body = self._engine.store.find(found)
+            found = None if body is None else marshal.loads(body)
+        return found if isinstance(found, tuple) else None

@@ -1,0 +1,33 @@
+"""What a program's start loads: hardly more than is executed, because every command of a guest's shell script begins like that."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.user.cross import RISCV_CC, needs_riscv_cc
+
+#: Modules that cost a start more than a hundredth of its time, and are for what is not translated, for mistakes, or for type checkers.
+HEAVY = {
+    "dataclasses", "enum", "hashlib", "inspect", "llvmlite", "pathlib", "re", "tempfile", "typing",
+    "ratite.codegen.elfobj", "ratite.codegen.forms", "ratite.codegen.stencil", "ratite.cpu.memo", "ratite.cpu.regions", "ratite.ir",
+    "ratite.isa.dsl.insn", "ratite.isa.dsl.record", "ratite.profiling.request",
+}  # fmt: skip
+
+
+def imported(words: list[str]) -> set[str]:
+    """The modules that Python imports on the way."""
+    done = subprocess.run([sys.executable, "-X", "importtime", *words], capture_output=True, text=True, check=True, timeout=120)
+    return {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
+
+
+@needs_riscv_cc
+def test_a_known_program_starts_without_the_translator(tmp_path: Path) -> None:
+    program, source = tmp_path / "hello", tmp_path / "hello.c"
+    source.write_text('#include <stdio.h>\nint main(void) { puts("hello"); return 0; }\n')
+    subprocess.run([str(RISCV_CC), "-O1", "-static", "-o", program, source], check=True)
+    command = ["-c", "from ratite.cli.user import riscv64; raise SystemExit(riscv64())", str(program)]
+    for _ in range(3):    # until all its pages are known, wherever they lie
+        imported(command)
+    assert not imported(command) & HEAVY - imported(["-c", "pass"])
