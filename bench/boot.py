@@ -2,6 +2,8 @@
 
     python bench/boot.py [--isa loongarch64] [--peer QEMU] [--rounds 5] [--json FILE]
 
+For LoongArch, RATITE_GUESTS names the folder with the guest (docs/machines.md), and the peer is Debian sid's QEMU, which is fetched.
+
 Cold is the first boot on a machine: Ratite's cache folder is empty. First is that of a guest which nobody has booted, where the stencils have been
 compiled for another: the translations are taken from the folder. Warm boots find what the first one left. The second table is CPU time, which other
 work on the machine disturbs less.

@@ -20,6 +20,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import peers
 from ratite.errors import RatiteError
 from ratite.testing import cross
 
@@ -56,11 +57,21 @@ def options(description: str, ours: str, peer: str, rounds: int, isas: Sequence[
         parser.add_argument(f"--{name}", type=int, default=usual, help=f"{meaning} ({usual})")
     chosen = parser.parse_args()
     isa = getattr(chosen, "isa", isas[0])
-    chosen.ours, chosen.peer = chosen.ours or ours.format(isa=isa), chosen.peer or peer.format(isa=isa)
+    chosen.ours, chosen.peer = chosen.ours or ours.format(isa=isa), chosen.peer or usual_peer(peer.format(isa=isa), isa)
     for program in (chosen.ours, chosen.peer):
         if shutil.which(program) is None:
             parser.error(f"there is no program {program}")
     return chosen
+
+
+def usual_peer(program: str, isa: str) -> str:
+    """The QEMU to compare with when nobody names one."""
+    if isa not in peers.NEEDS_NEWER:
+        return program
+    try:
+        return peers.newest(program)
+    except RatiteError as error:
+        sys.exit(f"A newer QEMU cannot be had: {error} (--peer and RATITE_PEER name one)")
 
 
 def cpu_seconds(process: int) -> float:

@@ -21,15 +21,17 @@ STAMP = ".ratite-packages"
 
 
 def make(
-    arch: str, packages: Sequence[str], folder: Path | None = None, progress: Progress = lambda text, part: None
+    arch: str, packages: Sequence[str], folder: Path | None = None, progress: Progress = lambda text, part: None,
+    suite: str | None = None,
 ) -> Path:
-    """Unpack `packages` and what they depend on; returns the folder, by default one in the cache.
+    """Unpack `packages` and what they depend on; returns the folder, by default one in the cache. suite: the release of Debian,
+    by default the one that the architecture's guests are made of.
 
     A folder that already holds these packages is left as it is.
     """
-    if arch not in SUITES:
+    if suite is None and arch not in SUITES:
         raise unknown("guest architecture", arch, SUITES)
-    suite = SUITES[arch]
+    suite = suite or SUITES[arch]
     folder = folder or cache.folder("sysroots", f"{suite}-{arch}-{'-'.join(sorted(packages))}"[:200])
     folder.mkdir(parents=True, exist_ok=True)
     with cache.locked(folder):

@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from ratite.bits import mask
 from ratite.isa.dsl import Insn
 from ratite.isa.riscv import hart
 from ratite.isa.riscv.arch import make_arch
@@ -60,6 +61,13 @@ def _single(case: Case, expected: Outcome) -> bool:
     return case.insn.extension in ("f", "zcf") or case.insn.name in ("fcvt.s.d", "fcvt.d.s")
 
 
+def _extreme_of_signalling_nan(case: Case, expected: Outcome) -> bool:
+    if not case.insn.name.startswith(("fmin.d", "fmax.d")):
+        return False
+    operands = (case.registers["f"][case.word >> at & 31] for at in (15, 20))
+    return any(value >> 51 & 0xFFF == 0xFFE and value & mask(51) for value in operands)
+
+
 def _sc_misaligned(case: Case, expected: Outcome) -> bool:
     return case.insn.name.startswith("sc.") and expected.event == MISALIGNED
 
@@ -85,6 +93,7 @@ SKIPS = (
     *(Skip(name, "managing a block where nothing is does nothing in a bare machine", _block_nowhere) for name in MACHINES),
     Skip("unicorn", "Unicorn is too old for it", _extension("zba", "zbb", "zbc", "zbs", "zicbom", "zicboz")),
     Skip("unicorn", "Unicorn neither makes nor checks NaN boxes", _single),
+    Skip("unicorn", "Unicorn has fmin and fmax of the manual before 2.2: a signalling NaN gives a NaN", _extreme_of_signalling_nan),
     Skip("unicorn", "Unicorn calls a breakpoint illegal", lambda case, expected: expected.event == BREAKPOINT),
 )
 
