@@ -304,8 +304,8 @@ no:
 
 
 def _refill(arch: Arch) -> str:
-    """For regions: fill the translation cache for `va`; whether that is done. It may not be for what is asked: the cache has to be looked at again. All
-    but one of the host's registers stay, so that a region need not make room for this."""
+    """For regions: fill the translation cache for `va`; whether that is done. It may not be for what is asked: the cache has to be looked at
+    again. All but one of the host's registers stay, so that a region need not make room for this."""
     if arch.user:
         return ""
     w = arch.word
