@@ -137,6 +137,7 @@ class Regions:
         self._engine, self.always = engine, always
         self._found = _Times()
         self._credit = 0.0  # what the next answer stands for
+        self._outside = 0.0  # seconds in which execution was in no region, as far as that was seen
         self._tried = _Places()
         self._asked: deque[tuple[PageKey, int]] = deque()
         self._ready: deque[_Ready] = deque()
@@ -204,7 +205,8 @@ class Regions:
         if not self._found[place]:
             self._seen.append(place)
         self._found[place] += self._credit
-        if self._found[place] >= self._threshold(key, offset):
+        self._outside += self._credit
+        if self._found[place] >= self._threshold(key, offset) and self._outside >= _WORTH * (_START_COST if self.compiled else _FIRST_COST):
             self._tried.add(place)
             self._asked.append(place)
 
@@ -435,7 +437,7 @@ class Regions:
         chosen = self._choose(*place)
         self._spent += time.thread_time() - begin
         if chosen is not None and self._seconds_in(chosen) < worth * self._cost(chosen):
-            self._later[place] = 2 * self._found[place]
+            self._wait_for(chosen)
             self._tried.discard(place)
         elif chosen is not None:
             with self._compiling:
@@ -470,6 +472,13 @@ class Regions:
                 if self._symbols(ready) is not None:
                     self._tried.add(place)
                     self._ready.append(ready)
+
+    def _wait_for(self, chosen: Chosen) -> None:
+        """Look at a loop again when execution has been twice as long at one of its places."""
+        for at, page in chosen.inside.items():
+            place = page.key, at & (PAGE - 1)
+            if self._found[place]:
+                self._later[place] = 2 * self._found[place]
 
     def _seconds_in(self, chosen: Chosen) -> float:
         """How long execution has been in a loop and not in a region, as far as that was seen."""
