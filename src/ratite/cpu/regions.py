@@ -35,15 +35,17 @@ if TYPE_CHECKING:
     from ratite.cpu.engine import Engine
 
 #: Seconds between two questions; to how many times that the interval grows while answers are nothing new, and after how many of those it grows.
-INTERVAL, _LONGEST_INTERVAL, _PATIENCE = 0.005, 4, 16
+INTERVAL, _LONGEST_INTERVAL, _PATIENCE = 0.01, 4, 16
 #: For how many seconds of processor time execution has to be found at a place before its loop is looked at; twice as long for each time that code of
 #: its page was compiled in vain.
-HOT = 0.02
+HOT = 0.04
 #: Most processor time that an answer stands for.
 _MOST_CREDIT = 0.1
 #: A loop is compiled when execution has been in it for this many times as long as compiling will take: it may go on as long, and at best be a
 #: third faster.
 _WORTH = 4
+#: Which part of that time is spent in the page where it was found, probably.
+_IN_PAGE = 1 / 3
 #: Seconds that compiling takes, at first and for each instruction, until that has been measured; and the first time, which loads LLVM.
 _START_COST, _COST, _FIRST_COST = 0.01, 0.0007, 0.1
 #: A region that is entered more often in a second of processor time than this costs more than it gains: to enter and to leave it takes as long as ten
@@ -120,6 +122,10 @@ class _Times:
 
     def __setitem__(self, place: tuple[PageKey, int], seconds: float) -> None:
         self._pages.setdefault(place[0], {})[place[1]] = seconds
+
+    def of(self, key: PageKey) -> float:
+        """The seconds of a page."""
+        return sum(self._pages.get(key, {}).values())
 
     def forget(self, key: PageKey) -> None:
         """Leave out all of a page."""
@@ -206,9 +212,14 @@ class Regions:
             self._seen.append(place)
         self._found[place] += self._credit
         self._outside += self._credit
-        if self._found[place] >= self._threshold(key, offset) and self._outside >= _WORTH * (_START_COST if self.compiled else _FIRST_COST):
+        if self._found[place] >= self._threshold(key, offset) and self._may_be_worth(key):
             self._tried.add(place)
             self._asked.append(place)
+
+    def _may_be_worth(self, key: PageKey) -> bool:
+        """Whether it makes sense to look at a loop of a page: that takes some hundredths of a second."""
+        least = _WORTH * (_START_COST if self.compiled else _FIRST_COST)
+        return self._outside >= least and self._found.of(key) >= _IN_PAGE * least
 
     @property
     def _interval(self) -> int:
@@ -406,7 +417,7 @@ class Regions:
                 if self._found[place] < self._threshold(*place):  # a region has come to it since
                     self._tried.discard(place)
                 else:
-                    self._build(place)
+                    self._build(place, _WORTH)
 
     def _judge(self) -> None:
         """Find out which regions are left too soon."""
@@ -432,7 +443,7 @@ class Regions:
             return False
         return self._spent < _GRACE + _TIME_SHARE * (time.process_time() - self._begin)
 
-    def _build(self, place: tuple[PageKey, int], worth: float = _WORTH) -> None:
+    def _build(self, place: tuple[PageKey, int], worth: float) -> None:
         begin = time.thread_time()
         chosen = self._choose(*place)
         self._spent += time.thread_time() - begin
