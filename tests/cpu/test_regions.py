@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import threading
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from ratite.cpu.region_compilers import OwnProcess
 from ratite.cpu.regions import Regions
 from tests.isa.riscv import harts
 
@@ -318,8 +320,9 @@ def test_a_page_of_another_run_need_not_find_its_stencils(monkeypatch: pytest.Mo
             path.unlink()
 
 
-def test_hot_loops_are_found() -> None:
-    """A vCPU is asked where it is while it runs an endless loop."""
+def test_hot_loops_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A vCPU is asked where it is while it runs an endless loop, which another process compiles."""
+    monkeypatch.setattr("ratite.cpu.regions._WORTH", 0)
     native = harts.Bench(native=True)
     native.engine.regions = regions = Regions(native.engine)
     put(native, list(ENDLESS))
@@ -334,3 +337,96 @@ def test_hot_loops_are_found() -> None:
             break
     regions.close()
     assert regions.compiled == 1
+
+
+def restore_loop(bench: harts.Bench, at: int = harts.CODE + 4) -> bool:
+    """Take the region from disk that is entered at an address, as execution found there would."""
+    regions, key = bench.engine.regions, bench.cpu.page_key(at)
+    assert regions is not None
+    assert key is not None
+    regions._look_up((key, at & 0xFFF))
+    regions._install()
+    return bool(regions.restored)
+
+
+@pytest.mark.parametrize("entry", [harts.CODE + 4, harts.CODE + 8, FUNCTIONS[0]])
+def test_the_next_run_finds_a_region_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, entry: int) -> None:
+    """Wherever it can be entered; it does what it did, and nothing is compiled. Not so where a page of it has other bytes."""
+    monkeypatch.setenv("RATITE_CACHE", str(tmp_path))
+    results = []
+    for again in (False, True):
+        native = harts.Bench(native=True)
+        native.engine.regions = regions = Regions(native.engine)
+        put(native, list(CALLING))
+        for at, words in zip(FUNCTIONS, FUNCTION_TEXTS, strict=True):
+            native.memory.dma_write(at, b"".join(w.to_bytes(4, "little") for w in words))
+        set_state(native, 1)
+        finish(native)
+        if again:
+            found = restore_loop(native, entry)
+            assert found is (entry in (harts.CODE + 4, FUNCTIONS[0]))  # the loop has no entry at + 8
+            assert regions.compiled == 0
+        else:
+            assert compile_loop(native)
+            assert {harts.CODE + 4, FUNCTIONS[0]} <= {page.base + offset for p in regions.placed() for page, offset, _ in p.entries}
+        set_state(native, 2)
+        results.append(finish(native))
+        native.close()
+    assert results[0] == results[1]
+    native = harts.Bench(native=True)
+    native.engine.regions = Regions(native.engine)
+    put(native, list(CALLING))
+    for at, words in zip(FUNCTIONS, reversed(FUNCTION_TEXTS), strict=True):
+        native.memory.dma_write(at, b"".join(w.to_bytes(4, "little") for w in words))
+    set_state(native, 1)
+    finish(native)
+    assert not restore_loop(native)
+    native.close()
+
+
+def test_a_region_that_is_left_too_soon_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And does not come again, neither in this run nor from disk in the next."""
+    monkeypatch.setenv("RATITE_CACHE", str(tmp_path))
+    monkeypatch.setattr("ratite.cpu.regions._WATCHED", 0.0)
+    monkeypatch.setattr("ratite.cpu.regions._MOST_ENTRIES", 0.0)
+    for again in (False, True):
+        native = harts.Bench(native=True)
+        native.engine.regions = regions = Regions(native.engine)
+        put(native, list(SUM))
+        summing(native, DATA)
+        before = finish(native)
+        if again:
+            assert not restore_loop(native)
+            native.close()
+            return
+        assert compile_loop(native)
+        regions._judge()
+        assert not regions._useless  # not entered so far
+        for entered in (True, False):
+            summing(native, DATA)
+            assert finish(native) == before
+            regions._judge()
+            assert bool(regions._useless) is entered
+            regions._install()
+        assert regions.placed() == []
+        (page,) = (page for page in native.engine.pages.values() if page.base == harts.CODE & -0x1000)
+        assert not page.regions
+        assert not page.detours
+        native.close()
+
+
+def test_closing_ends_what_is_being_compiled() -> None:
+    native = harts.Bench(native=True)
+    native.engine.regions = regions = Regions(native.engine)
+    put(native, list(SUM))
+    summing(native, DATA)
+    finish(native)
+    regions._compilers = compilers = OwnProcess(native.engine.arch, native.engine.library.path.stem.rpartition("-")[2])
+    key = native.cpu.page_key(harts.CODE + 4)
+    assert key is not None
+    regions._build((key, 4), 0)
+    process = compilers.process
+    assert process is not None
+    native.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(process, 0)

@@ -88,6 +88,10 @@ class Compiled(NamedTuple):
     fixups: tuple[tuple[int, int, str, int], ...]
 
 
+#: The symbol for the number (64 bits) of times that a region has been entered, where one may be lost.
+COUNTER = "entered"
+
+
 def stencil_of(at: int) -> str:
     """The symbol for the stencil of the instruction at a guest address."""
     return f"at.{at:x}"
@@ -252,6 +256,8 @@ class Region:
                 lines.append(f" store {ty} %p{self.pins[file, n]}, {self.place((file, n))}\n")
             elif (file, n) in self.held:
                 lines.append(f" %v{file}{n} = load {ty}, ptr %e{file}{n}{_STATE}\n store {ty} %v{file}{n}, ptr %{file}{n}\n")
+        self.declarations.add(f"@{COUNTER} = external hidden global i8, !absolute_symbol !0")
+        lines.append(f" %times = load i64, ptr @{COUNTER}\n %more = add i64 %times, 1\n store i64 %more, ptr @{COUNTER}\n")
         lines += self._check_pages()
         lines.append(self._choose_entry("unreachable", {at: f"g{at:x}" for at in self.plan.entries}))
         if len(self.plan.pages) > 1 and not self.arch.user:

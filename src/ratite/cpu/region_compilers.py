@@ -12,7 +12,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from typing import NamedTuple, Protocol
 
 import ratite
@@ -24,6 +23,8 @@ from ratite.isa.arch import Arch
 _LIMIT, _STARTS = 60.0, 2
 #: Seconds in which it takes what it is sent.
 _PATIENCE = 5.0
+#: What taking an answer apart raises that is none.
+_NONSENSE = (ValueError, TypeError, EOFError)
 #: What the process runs, given the places where this one finds modules, and its number.
 _PROGRAM = "import sys; sys.path[:] = sys.argv[2:]; from ratite.cpu.region_server import serve; serve(int(sys.argv[1]))"
 
@@ -145,7 +146,7 @@ class OwnProcess:
             try:
                 open_still = self._receive()
                 found = self._parse()
-            except (OSError, ValueError) as error:
+            except (OSError, *_NONSENSE) as error:
                 self._give_up(f"the compiling process: {error}")
             else:
                 if not open_still:
@@ -160,14 +161,17 @@ class OwnProcess:
         """Take what is there; whether more may come."""
         assert self._connection is not None
         self._connection.settimeout(0)
-        with suppress(BlockingIOError):
+        try:
             while part := self._connection.recv(1 << 20):
                 self._received += part
-            return False
-        return True
+        except BlockingIOError:
+            return True
+        except ConnectionError:
+            pass
+        return False
 
     def _parse(self) -> list[Answer]:
-        """The answers in what has been received. Raises ValueError for what is none."""
+        """The answers in what has been received. Raises one of `_NONSENSE` for what is none."""
         found = []
         while len(self._received) >= HEAD.size:
             magic, length, expected = HEAD.unpack_from(self._received)
@@ -180,9 +184,10 @@ class OwnProcess:
             if digest(body) != expected:
                 raise ValueError("its answer is damaged")
             number, seconds, fields, why = marshal.loads(body)
+            answer = Answer(number, None if fields is None else Compiled(*fields), seconds, why)
             if self._waiting.pop(number, None) is None:
                 raise ValueError("it answers what nobody asked")
-            found.append(Answer(number, None if fields is None else Compiled(*fields), seconds, why))
+            found.append(answer)
         return found
 
     def _give_up(self, why: str) -> None:

@@ -23,8 +23,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from ratite import log
 from ratite.codegen import host_x86_64 as host
 from ratite.codegen.library import key_of
-from ratite.codegen.regions import ALIGNMENT, Compiled, address_of, delta_of, placed
+from ratite.codegen.regions import ALIGNMENT, COUNTER, Compiled, address_of, delta_of, placed
 from ratite.cpu.codepage import PAGE, CodePage, PageKey, RegionUnit
+from ratite.cpu.hostmem import HostBuffer
 from ratite.cpu.loops import Chosen, Explorer, Links, choose
 from ratite.cpu.region_compilers import Answer, Compilers, OwnProcess, OwnThread
 from ratite.cpu.regionstore import RegionStore
@@ -34,17 +35,24 @@ if TYPE_CHECKING:
     from ratite.cpu.engine import Engine
 
 #: Seconds between two questions; to how many times that the interval grows while answers are nothing new, and after how many of those it grows.
-INTERVAL, _LONGEST_INTERVAL, _PATIENCE = 0.005, 4, 16
+INTERVAL, _LONGEST_INTERVAL, _PATIENCE = 0.01, 4, 16
 #: For how many seconds of processor time execution has to be found at a place before its loop is looked at; twice as long for each time that code of
 #: its page was compiled in vain.
-HOT = 0.02
+HOT = 0.04
 #: Most processor time that an answer stands for.
 _MOST_CREDIT = 0.1
 #: A loop is compiled when execution has been in it for this many times as long as compiling will take: it may go on as long, and at best be a
 #: third faster.
 _WORTH = 4
+#: Which part of that time is spent in the page where it was found, probably.
+_IN_PAGE = 1 / 3
 #: Seconds that compiling takes, at first and for each instruction, until that has been measured; and the first time, which loads LLVM.
 _START_COST, _COST, _FIRST_COST = 0.01, 0.0007, 0.1
+#: A region that is entered more often in a second of processor time than this costs more than it gains: to enter and to leave it takes as long as ten
+#: instructions of the guest. For how long it is watched until that is decided.
+_MOST_ENTRIES, _WATCHED = 5e6, 0.1
+#: Regions whose entries are counted, each for itself.
+_COUNTERS = 4096
 #: How many plans wait for those who compile.
 _AHEAD = 2
 #: The part of code memory that regions may fill.
@@ -64,10 +72,14 @@ class _Ready(NamedTuple):
 @dataclass
 class _Placed:
     """A region that execution goes through: on which pages it depends, which instructions it has, where it is entered (page, offset, host
-    address) and by which jumps (page, host address of the displacement)."""
+    address) and by which jumps (page, host address of the displacement). head: where it was found. counter: where it is counted how often it is
+    entered; seen: what that was."""
 
     keys: list[PageKey]
     inside: set[int]
+    head: tuple[PageKey, int]
+    counter: int
+    seen: int = 0
     entries: list[tuple[CodePage, int, int]] = field(default_factory=list)
     sites: list[tuple[CodePage, int]] = field(default_factory=list)
 
@@ -111,6 +123,10 @@ class _Times:
     def __setitem__(self, place: tuple[PageKey, int], seconds: float) -> None:
         self._pages.setdefault(place[0], {})[place[1]] = seconds
 
+    def of(self, key: PageKey) -> float:
+        """The seconds of a page."""
+        return sum(self._pages.get(key, {}).values())
+
     def forget(self, key: PageKey) -> None:
         """Leave out all of a page."""
         self._pages.pop(key, None)
@@ -127,6 +143,7 @@ class Regions:
         self._engine, self.always = engine, always
         self._found = _Times()
         self._credit = 0.0  # what the next answer stands for
+        self._outside = 0.0  # seconds in which execution was in no region, as far as that was seen
         self._tried = _Places()
         self._asked: deque[tuple[PageKey, int]] = deque()
         self._ready: deque[_Ready] = deque()
@@ -135,6 +152,10 @@ class Regions:
         self._store = RegionStore(engine)
         self._compilers: Compilers = OwnThread(engine.arch)
         self._ordered: dict[int, Chosen] = {}  # by the number of the order
+        self._useless: list[_Placed] = []
+        self._counters = HostBuffer(8 * _COUNTERS)
+        self._counts = self._counters.view.cast("Q")
+        self._counter, self._judged = 0, time.process_time()
         self._seen: deque[tuple[PageKey, int]] = deque()  # found for the first time
         self._vain: Counter[PageKey] = Counter()
         self._later = _Times()  # for how long places have to be found before they are looked at again
@@ -181,7 +202,7 @@ class Regions:
     def sample(self, key: PageKey, offset: int, inside: bool) -> None:
         """Execution has been found at an offset of a page; `inside`: in a region."""
         place = key, offset
-        if self._ready:
+        if self._ready or self._useless:
             self._install()
         if inside or place in self._tried:
             self._dull = min(self._dull + 1, _PATIENCE * _LONGEST_INTERVAL)
@@ -190,9 +211,15 @@ class Regions:
         if not self._found[place]:
             self._seen.append(place)
         self._found[place] += self._credit
-        if self._found[place] >= self._threshold(key, offset):
+        self._outside += self._credit
+        if self._found[place] >= self._threshold(key, offset) and self._may_be_worth(key):
             self._tried.add(place)
             self._asked.append(place)
+
+    def _may_be_worth(self, key: PageKey) -> bool:
+        """Whether it makes sense to look at a loop of a page: that takes some hundredths of a second."""
+        least = _WORTH * (_START_COST if self.compiled else _FIRST_COST)
+        return self._outside >= least and self._found.of(key) >= _IN_PAGE * least
 
     @property
     def _interval(self) -> int:
@@ -218,6 +245,8 @@ class Regions:
                 symbols = self._symbols(ready)
                 if symbols is None:
                     continue  # a page has changed meanwhile
+                counter = self._new_counter()
+                symbols[COUNTER] = self._counters.address + 8 * counter
                 try:
                     base = engine.memory.take(len(compiled.code), ALIGNMENT)
                     if engine.faults is not None:
@@ -232,7 +261,31 @@ class Regions:
                 for n in range(len(chosen.plan.entries)):
                     at = stubs + n * host.ENTRY_SIZE
                     engine.memory.patch(at, host.enter_region(n, at, address))
-                self._enter(ready, stubs)
+                self._enter(ready, stubs, counter)
+            while self._useless:
+                self._take_out(self._useless.pop())
+
+    def _new_counter(self) -> int:
+        """A counter of entries that begins with nothing."""
+        self._counter = (self._counter + 1) % _COUNTERS
+        self._counts[self._counter] = 0
+        return self._counter
+
+    def _take_out(self, former: _Placed) -> None:
+        """Let execution go through stencils where it goes through a region that is left too soon, and never try again."""
+        for key in former.keys:
+            if former not in self._placed.get(key, ()):
+                return
+            self._placed[key].remove(former)
+        for page, site in former.sites:
+            self._engine.memory.patch(site, page.detours.pop(site))
+        for page, offset, where in former.entries:
+            del page.regions[offset]
+            self._lead(page, offset, where, page.entries[offset])
+            self._tried.add((page.key, offset))
+        self._store.reject(*former.head)
+        if log.enabled("region"):
+            log.write("region", f"region at {former.head[0][1] + former.head[1]:#x} was left too soon each time\n")
 
     def _symbols(self, ready: _Ready) -> dict[str, int] | None:
         """What the symbols of a region's code mean; None where they mean nothing any more. The engine's lock is held."""
@@ -243,6 +296,8 @@ class Regions:
         found = {}
         by_base = {page.base: page for page in pages}
         for name in {symbol for _, _, symbol, _ in ready.compiled.fixups if symbol}:
+            if name == COUNTER:
+                continue
             if name in own:
                 found[name] = own[name]
                 continue
@@ -254,10 +309,11 @@ class Regions:
             found[name] = stencil
         return found
 
-    def _enter(self, ready: _Ready, stubs: int) -> None:
+    def _enter(self, ready: _Ready, stubs: int, counter: int) -> None:
         """Let execution go through a region: from now on the places where it can be entered are there, unless there is another region."""
         chosen = ready.chosen
-        made = _Placed([p.key for p in chosen.pages], set(chosen.inside))
+        head = chosen.inside[chosen.head].key, chosen.head & (PAGE - 1)
+        made = _Placed([p.key for p in chosen.pages], set(chosen.inside), head, counter)
         for n, at in enumerate(chosen.plan.entries):
             page, offset = chosen.inside[at], at & (PAGE - 1)
             if offset not in page.regions:
@@ -324,6 +380,7 @@ class Regions:
         self._later.clear()
         self._ready.clear()
         self._seen.clear()
+        self._useless.clear()
         self.bytes = 0
         if self._engine.faults is not None:
             self._engine.faults.forget_regions()
@@ -354,12 +411,26 @@ class Regions:
             while self._seen and not self._closing.is_set():
                 self._look_up(self._seen.popleft())
             self._collect()
+            self._judge()
             while self._asked and not self._closing.is_set() and self._may_compile():
                 place = self._asked.popleft()
                 if self._found[place] < self._threshold(*place):  # a region has come to it since
                     self._tried.discard(place)
                 else:
-                    self._build(place)
+                    self._build(place, _WORTH)
+
+    def _judge(self) -> None:
+        """Find out which regions are left too soon."""
+        seconds = time.process_time() - self._judged
+        if seconds < _WATCHED:
+            return
+        self._judged += seconds
+        with self._engine.lock:
+            for one in self.placed():
+                count = self._counts[one.counter]
+                if count - one.seen > _MOST_ENTRIES * seconds:
+                    self._useless.append(one)
+                one.seen = count
 
     def _may_compile(self) -> bool:
         """Whether limits of time and memory allow another region now."""
@@ -372,12 +443,12 @@ class Regions:
             return False
         return self._spent < _GRACE + _TIME_SHARE * (time.process_time() - self._begin)
 
-    def _build(self, place: tuple[PageKey, int], worth: float = _WORTH) -> None:
+    def _build(self, place: tuple[PageKey, int], worth: float) -> None:
         begin = time.thread_time()
         chosen = self._choose(*place)
         self._spent += time.thread_time() - begin
         if chosen is not None and self._seconds_in(chosen) < worth * self._cost(chosen):
-            self._later[place] = 2 * self._found[place]
+            self._wait_for(chosen)
             self._tried.discard(place)
         elif chosen is not None:
             with self._compiling:
@@ -412,6 +483,13 @@ class Regions:
                 if self._symbols(ready) is not None:
                     self._tried.add(place)
                     self._ready.append(ready)
+
+    def _wait_for(self, chosen: Chosen) -> None:
+        """Look at a loop again when execution has been twice as long at one of its places."""
+        for at, page in chosen.inside.items():
+            place = page.key, at & (PAGE - 1)
+            if self._found[place]:
+                self._later[place] = 2 * self._found[place]
 
     def _seconds_in(self, chosen: Chosen) -> float:
         """How long execution has been in a loop and not in a region, as far as that was seen."""

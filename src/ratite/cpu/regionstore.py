@@ -7,6 +7,7 @@ marshalled,
 
 instructions and entries as guest addresses; pages as (guest address, digest of its bytes); jumps back as guest addresses of a jump. Those of its
 other entries have the name of the head's record. A region serves where its pages have the same bytes and all of its instructions are translated.
+Another record says of a head that the region is not worth it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import marshal
 from typing import TYPE_CHECKING, Any
 
 from ratite.codegen.regions import Compiled, Plan
-from ratite.cpu.codepage import PAGE, CodePage
+from ratite.cpu.codepage import PAGE, CodePage, PageKey
 from ratite.cpu.loops import Chosen, Explorer
 from ratite.cpu.pagestore import page_digest
 
@@ -24,11 +25,13 @@ if TYPE_CHECKING:
     from ratite.cpu.engine import Engine
 
 _Record = tuple[int, tuple[int, ...], tuple[int, ...], tuple[tuple[int, bytes], ...], tuple[int, ...], tuple[Any, ...]]
+#: The purpose of names of what is not worth it.
+_VAIN = b"vain"
 
 
-def _name(digest: bytes, at: int) -> bytes:
-    """What names a region that can be entered at a guest address, in a page with this digest."""
-    return hashlib.blake2b(digest + at.to_bytes(8, "little"), digest_size=16, key=b"region").digest()
+def _name(digest: bytes, at: int, what: bytes = b"region") -> bytes:
+    """What names a region that can be entered at a guest address, in a page with this digest; or what is known of it."""
+    return hashlib.blake2b(digest + at.to_bytes(8, "little"), digest_size=16, key=what).digest()
 
 
 class RegionStore:
@@ -47,6 +50,12 @@ class RegionStore:
         for at in entries:
             self._engine.store.add(_name(digests[at & -PAGE], at), marshal.dumps(head))
 
+    def reject(self, key: PageKey, offset: int) -> None:
+        """Take note that the region with its head at an offset of a page is not worth it."""
+        page = self._engine.pages.get(key)
+        if page is not None:
+            self._engine.store.add(_name(page_digest(page.data.tobytes(), key[2]), page.base + offset, _VAIN), marshal.dumps(True))
+
     def find(self, explorer: Explorer, page: CodePage, offset: int) -> tuple[Chosen, Compiled] | None:
         """The region that can be entered at an offset of a page, if there is one and it serves."""
         record = self._record(_name(page_digest(page.data.tobytes(), page.key[2]), page.base + offset))
@@ -60,6 +69,8 @@ class RegionStore:
                 return None
             pages.append(other)
         by_base = {page.base: page for page in pages}
+        if self._engine.store.find(_name(dict(digests)[head & -PAGE], head, _VAIN)) is not None:
+            return None
         inside = {at: by_base[at & -PAGE] for at in instructions}
         if any(at & (PAGE - 1) not in of.entries for at, of in inside.items()):
             return None
