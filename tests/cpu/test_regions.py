@@ -421,7 +421,7 @@ def test_closing_ends_what_is_being_compiled() -> None:
     put(native, list(SUM))
     summing(native, DATA)
     finish(native)
-    regions._compilers = compilers = OwnProcess(native.engine.arch, native.engine.library.path.stem.rpartition("-")[2])
+    regions._compilers = compilers = OwnProcess(native.engine.arch, key_of(native.engine.arch))
     key = native.cpu.page_key(harts.CODE + 4)
     assert key is not None
     regions._build((key, 4), 0)
