@@ -47,8 +47,8 @@ def test_a_closed_machine_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Mon
     assert own_threads() == threads
     assert code_mappings() <= mappings
     assert engine.closed
-    assert engine.library.path.exists()
-    assert engine.store.path.exists()
+    assert Path(engine.library.path).exists()
+    assert Path(engine.store.path).exists()
     engine.close()
     assert engine.vcpus[0].state.pc  # what it was can be seen
     with pytest.raises(HostError, match="closed"):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from ratite.codegen.library import key_of
 from ratite.cpu.region_compilers import OwnProcess
 from ratite.cpu.regions import Regions
 from tests.isa.riscv import harts
