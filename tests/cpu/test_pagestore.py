@@ -75,7 +75,7 @@ def run(at: int = harts.CODE, first: int = PROGRAM[0], value: int = 9) -> harts.
 
 def path(bench: harts.Bench) -> Path:
     assert bench.engine.store is not None
-    return bench.engine.store.path
+    return Path(bench.engine.store.path)
 
 
 def restored(bench: harts.Bench) -> int:
