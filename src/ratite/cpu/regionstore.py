@@ -75,7 +75,8 @@ class RegionStore:
         if any(at & (PAGE - 1) not in of.entries for at, of in inside.items()):
             return None
         plan = Plan((), entries, {}, frozenset(), tuple(by_base), page.key[2], 0)
-        return Chosen(head, inside, pages, plan, [jump for at in back for jump in explorer.back(at)]), Compiled(*fields)
+        jumps = [jump for at in back for jump in explorer.back(at)]
+        return None if explorer.missing else (Chosen(head, inside, pages, plan, jumps), Compiled(*fields))
 
     def _record(self, name: bytes) -> _Record | None:
         """The record of a name, or of the head that it leads to."""

@@ -110,6 +110,7 @@ ENGINE: Sequence[Statistic[Engine]] = (
     Statistic("invalidations", "translations forgotten because guest code changed or went", CUMULATIVE, COUNT, _at("invalidations")),
     Statistic("exclusive-sections", "all processors were kept out of native code for a moment", CUMULATIVE, COUNT, _at("exclusive.sections")),
     Statistic("regions", "hot loops compiled as a whole", CUMULATIVE, COUNT, _regions("compiled")),
+    Statistic("regions-restored", "hot loops whose code came from disk", CUMULATIVE, COUNT, _regions("restored")),
     Statistic("region-instructions", "guest instructions in them", CUMULATIVE, COUNT, _regions("instructions")),
     Statistic("region-bytes", "their machine code", CUMULATIVE, BYTES, _regions("bytes")),
     Statistic("region-time", "choosing and compiling them, beside the CPUs", CUMULATIVE, SECONDS, _region_time),
