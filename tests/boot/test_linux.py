@@ -34,6 +34,19 @@ def test_time_and_power_off(debian: Guest) -> None:
         assert shell.power_off() == 0
 
 
+@pytest.mark.parametrize("sstc", ["on", "off"])
+def test_the_timer_of_supervisor_mode(debian: Guest, sstc: str) -> None:
+    """Linux finds Sstc where it is, says so, and its timers come: by stimecmp, or by calls to firmware."""
+    shell = boot([*linux(debian), "-bios", "builtin", "-cpu", f"rv64,sstc={sstc}"])
+    with shell.console:
+        assert ("_sstc" in shell.run("cat /proc/cpuinfo")) == (sstc == "on")
+        assert shell.number("echo =$(dmesg | grep -c 'available via sstc')=") == (sstc == "on")
+        before = shell.number("echo =$(awk '/riscv-timer/ {print $2}' /proc/interrupts)=")
+        shell.run("sleep 1")
+        assert shell.number("echo =$(awk '/riscv-timer/ {print $2}' /proc/interrupts)=") > before
+        assert shell.power_off() == 0
+
+
 def test_four_harts(debian: Guest) -> None:
     """With the firmware that is installed, four harts come up, all of them run, and -no-reboot ends the process with 0."""
     shell = boot([*linux(debian), "-smp", "4", "-no-reboot"])

@@ -71,6 +71,7 @@ _OF_EXIT = {
     Exit.CODE_WRITE: "code changes", Exit.CODE_SYNC: "code changes",
     Exit.STRADDLE: "code changes", Exit.FIRMWARE: "firmware", Exit.TRAP: "system calls", Exit.FAULT: "system calls",
     Exit.MISS: HELPERS, Exit.POLL: HELPERS, Exit.INTERRUPT: "scheduling", Exit.HALT: "scheduling",
+    Exit.ALARM: "scheduling",
 }  # fmt: skip
 
 
