@@ -36,6 +36,8 @@ SOURCE = Path(__file__).with_name("linux_peer.c")
 #: How an emulator tells its version.
 _VERSION = re.compile(r"version (\d+)\.(\d+)")
 
+#: For how long a program may work on its cases: with each one compiled as a region of its own, a busy machine needs many minutes.
+_MOST_SECONDS = 1200
 _OPTIONS = ("-O1", "-static", "-nostdlib", "-ffreestanding", "-fno-builtin", "-fno-stack-protector")
 _REQUEST = struct.Struct("<2Q")
 
@@ -123,7 +125,7 @@ class LinuxPeer:
         """The outcome of each case."""
         requests = window() + b"".join(self._request(case) for case in cases)
         done = subprocess.run(
-            [*self._command, str(self._program)], input=requests, capture_output=True, check=False, timeout=300,
+            [*self._command, str(self._program)], input=requests, capture_output=True, check=False, timeout=_MOST_SECONDS,
             cwd=self._folder, start_new_session=True, preexec_fn=self._confine,
         )  # fmt: skip
         answers = list(self._answer.iter_unpack(done.stdout[: len(done.stdout) // self._answer.size * self._answer.size]))
