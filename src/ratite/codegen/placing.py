@@ -10,7 +10,7 @@ A unit of code is first made as if it lay at address 0. A relocation is three 64
                 code in the lower half
 
 Entry of the table of translated entries, 32 bytes: {guest address, host page | context, host address of code, number of changes}; an entry whose
-number is odd, or changes meanwhile, does not count.
+number is odd, or changes meanwhile, does not count. Code is where its address and tag say, or in the other place of that pair.
 """
 
 from __future__ import annotations
@@ -98,16 +98,49 @@ def publish(site: int, offset: int) -> None:
     if code:
         pc = load64(site + Site.PAGE) + offset
         tag = load64(site + Site.TAG)
-        write_entry(load64(site + Site.TABLE) + slot_of_entry(pc, tag), pc, tag, code)
+        enter_code(load64(site + Site.TABLE), pc, tag, code)
 
 
 _PAGE_SIZE = 4096
+_NOWHERE = 1  # no address of an instruction
 
 
 @compiled
 def slot_of_entry(pc: int, tag: int) -> int:
-    """Where in the table of translated entries the code for an address is."""
+    """Where in the table of translated entries the code for an address is, or beside the other one of a pair."""
     return ((pc >> 1) + (tag >> 7) & _SLOTS) * _ENTRY_SIZE
+
+
+@compiled
+def enter_code(table: int, pc: int, tag: int, code: int) -> None:
+    """Enter code in the table of translated entries. What is in the way goes to the neighbour, so that two which go on alternately, and want the
+    same place, are both found."""
+    entry = table + slot_of_entry(pc, tag)
+    neighbour = entry ^ _ENTRY_SIZE
+    if is_entry(neighbour, pc, tag):
+        write_entry(neighbour, pc, tag, code)
+    else:
+        moved = 0 if is_entry(entry, pc, tag) else load64(entry + _CODE)
+        if moved:
+            write_entry(neighbour, load64(entry + _ADDRESS), load64(entry + _TAG), moved)
+        write_entry(entry, pc, tag, code)
+
+
+@compiled
+def withdraw_code(table: int, pc: int, tag: int) -> None:
+    """Take code out of the table."""
+    entry = table + slot_of_entry(pc, tag)
+    neighbour = entry ^ _ENTRY_SIZE
+    if is_entry(entry, pc, tag):
+        write_entry(entry, _NOWHERE, 0, 0)
+    if is_entry(neighbour, pc, tag):
+        write_entry(neighbour, _NOWHERE, 0, 0)
+
+
+@compiled
+def is_entry(entry: int, pc: int, tag: int) -> int:
+    """Whether an entry is about an address."""
+    return 1 if load64(entry + _ADDRESS) == pc and load64(entry + _TAG) == tag else 0
 
 
 @compiled
@@ -159,7 +192,10 @@ def relocate_stub(site: int, place: int, value: int) -> None:
 
 
 #: All of them.
-FUNCTIONS = (place, enter_pieces, enter_places, enter_published, publish, slot_of_entry, write_entry, relocate, relocate_stub)
+FUNCTIONS = (
+    place, enter_pieces, enter_places, enter_published, publish, slot_of_entry, enter_code, withdraw_code, is_entry, write_entry, relocate,
+    relocate_stub,
+)  # fmt: skip
 
 
 def placing_text() -> str:

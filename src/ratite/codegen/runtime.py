@@ -236,20 +236,10 @@ define ptr @find_entry(ptr %env, i64 %pc) nounwind {{
  %h3 = add i64 %h1, %h2
  %h4 = and i64 %h3, {(1 << ENTRY_BITS) - 1}
  %h5 = shl i64 %h4, 5
-{_ptr("he", "%h5", "%ht")}{_ptr("hk", 8, "%he")}{_ptr("hc", 16, "%he")}{_ptr("hn", 24, "%he")} %n1 = load atomic i64, ptr %hn acquire, align 8
- %hpc = load atomic i64, ptr %he acquire, align 8
- %hkey = load atomic i64, ptr %hk acquire, align 8
- %code = load atomic ptr, ptr %hc acquire, align 8
- %n2 = load atomic i64, ptr %hn acquire, align 8
- %same = icmp eq i64 %hpc, %pc
- %samek = icmp eq i64 %hkey, %key
- %both = and i1 %same, %samek
- %odd = trunc i64 %n1 to i1
- %still = icmp eq i64 %n1, %n2
- %whole = xor i1 %odd, %still
- %valid = and i1 %both, %whole
- br i1 %valid, label %found, label %none
-found:
+{_look_at_entry("first", "%h5", "other")}other:
+ %h6 = xor i64 %h5, 32
+{_look_at_entry("second", "%h6", "none")}found:
+ %code = phi ptr [ %firstcode, %firstlook ], [ %secondcode, %secondlook ]
 {_ptr("jcp", t.at("jump_cache"))} %jc = load ptr, ptr %jcp
  %sh = shl i64 %pc, 3
  %ix = and i64 %sh, {(JUMP_ENTRIES - 1) * 16}
@@ -275,6 +265,27 @@ found:
 none:
  ret ptr null
 }}
+"""
+
+
+def _look_at_entry(n: str, offset: str, otherwise: str) -> str:
+    """Look whether the entry at an offset of the table of translated entries is the one for %pc and %key, and whole."""
+    return f""" br label %{n}look
+{n}look:
+{_ptr(f"{n}e", offset, "%ht")}{_ptr(f"{n}k", 8, f"%{n}e")}{_ptr(f"{n}c", 16, f"%{n}e")}\
+{_ptr(f"{n}n", 24, f"%{n}e")} %{n}1 = load atomic i64, ptr %{n}n acquire, align 8
+ %{n}pc = load atomic i64, ptr %{n}e acquire, align 8
+ %{n}key = load atomic i64, ptr %{n}k acquire, align 8
+ %{n}code = load atomic ptr, ptr %{n}c acquire, align 8
+ %{n}2 = load atomic i64, ptr %{n}n acquire, align 8
+ %{n}same = icmp eq i64 %{n}pc, %pc
+ %{n}samek = icmp eq i64 %{n}key, %key
+ %{n}both = and i1 %{n}same, %{n}samek
+ %{n}odd = trunc i64 %{n}1 to i1
+ %{n}still = icmp eq i64 %{n}1, %{n}2
+ %{n}whole = xor i1 %{n}odd, %{n}still
+ %{n}valid = and i1 %{n}both, %{n}whole
+ br i1 %{n}valid, label %found, label %{otherwise}
 """
 
 

@@ -81,11 +81,6 @@ _CONSTANTS = CONSTANT_SIZE * _SYMBOLS
 CODE_SIZE = 128 << 20
 
 
-def _slot(pc: int, tag: int) -> int:
-    """Where in the table of entries code for an address is."""
-    return (((pc >> 1) + (tag >> 7)) & ((1 << ENTRY_BITS) - 1)) * _ENTRY.size
-
-
 def _thunk(address: int) -> bytes:
     """A jump to a far host function: mov rax, address; jmp rax."""
     return b"\x48\xb8" + struct.pack("<Q", address) + b"\xff\xe0"
@@ -144,7 +139,8 @@ class Engine:
         self.compiler = Compiler(self.library) if space is not None and not tuning.counting else None
         self._awaited: dict[tuple[PageKey, int], list[Order]] = {}
         self.placer = Placer(self)
-        self._write_entry = self.function("write_entry", None, ctypes.c_void_p, *[ctypes.c_uint64] * 3)
+        self._enter = self.function("enter_code", None, ctypes.c_void_p, *[ctypes.c_uint64] * 3)
+        self._leave = self.function("withdraw_code", None, ctypes.c_void_p, *[ctypes.c_uint64] * 2)
         self.store = PageStore(self, persistent=tuning.cache and not tuning.counting)
         self.regions: Regions | None = None
         self.faults: Faults | None = None
@@ -342,7 +338,7 @@ class Engine:
         """Enter the code for an offset of a page in the table that native code searches."""
         page.published.add(offset)
         pc, tag = page.base + offset, self.tag(page)
-        self._write_entry(self.entry_table.address + _slot(pc, tag), pc, tag, page.regions.get(offset) or page.entries[offset])
+        self._enter(self.entry_table.address, pc, tag, page.regions.get(offset) or page.entries[offset])
 
     def tag(self, page: CodePage) -> int:
         """What tells entries of a page from others at its address, in the table that native code searches."""
@@ -447,10 +443,7 @@ class Engine:
         """Take a page's entries out of the table."""
         tag = self.tag(page)
         for offset in page.published:
-            pc = page.base + offset
-            at = _slot(pc, tag)
-            if _ENTRY.unpack_from(self.entry_table.view, at)[:2] == (pc, tag):
-                self._write_entry(self.entry_table.address + at, 1, 0, 0)
+            self._leave(self.entry_table.address, page.base + offset, tag)
         if self.regions is not None:
             self.regions.withdraw(page.key)
 

@@ -203,7 +203,8 @@ def _unpack(case: Case, values: Sequence[int]) -> Seen:
     fields = {
         "fcsr_enables": fcsr & 31, "fp_round": _ROUNDING[fcsr >> 8 & 3], "fp_flags": engine_flags(fcsr >> 16),
     }  # fmt: skip
-    if case.fields["fcsr_enables"]:  # Cause is not kept up while no exception is enabled
+    # Arithmetic does not keep Cause up while no exception is enabled.
+    if case.fields["fcsr_enables"] or case.insn.name == "movgr2fcsr":
         fields["fcsr_cause"] = fcsr >> 24 & 31
     return Seen(values[0], registers, fields)
 
