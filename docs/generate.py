@@ -132,11 +132,10 @@ def cpus() -> str:
 
 def riscv_instructions() -> str:
     """Every RISC-V instruction form with its encoding."""
-    from ratite.isa.riscv.arch import make_arch
-    from ratite.isa.riscv.cpus import parse_cpu
+    from ratite.isa.riscv.arch import load
     from ratite.isa.riscv.table import RISCV
 
-    make_arch(parse_cpu("rv64"))  # fills the table
+    load()
     return instructions("RISC-V", RISCV, {32: "RV32", 64: "RV64"})
 
 

@@ -37,6 +37,12 @@ _LONG = bytes((1, 1, 1, 2)) * 0x4000
 CONTEXTS = 4
 
 
+def load() -> None:
+    """Fill the instruction table."""
+    for name in _INSTRUCTIONS:
+        import_module(f"ratite.isa.riscv.{name}")
+
+
 def _instructions(config: RiscvConfig) -> tuple[Decoder, Insn]:
     """The decoder of a configuration, and what an instruction word is that means nothing."""
     from ratite.isa.dsl import Insn
@@ -44,8 +50,7 @@ def _instructions(config: RiscvConfig) -> tuple[Decoder, Insn]:
     from ratite.isa.riscv.formats import Word
     from ratite.isa.riscv.table import RISCV
 
-    for name in _INSTRUCTIONS:
-        import_module(f"ratite.isa.riscv.{name}")
+    load()
     return RISCV.decoder(config.decoded, config.xlen), Insn("illegal", 0, 0, 4, Word, ".insn {word}", illegal, "", 0)
 
 
