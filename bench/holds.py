@@ -64,15 +64,16 @@ def run_watched(least: int, options: list[str]) -> None:
     """In a process of its own: the emulator, measured from when the guest is up."""
     from ratite.cli.system import riscv64
     from ratite.codegen.library import Library
-    from ratite.cpu import engine, pagestore, regions, translate, vcpu
+    from ratite.cpu import engine, memo, pagestore, regions, translate, vcpu, words
     from ratite.isa.arch import Exit
 
     holds = Holds(least)
     reasons = {number: name for name, number in vars(Exit).items() if isinstance(number, int)}
     holds.watch(vcpu.Vcpu, "_look_after", lambda _, reason: f"exit {reasons[reason]}")
     for owner, names in (
+        (memo.Memo, ("make", "_draft", "_recipe")), (words.KnownWords, ("learn", "make_room", "_find_free")),
         (translate.Translator, ("_choose", "_place", "_compile")), (pagestore.PageStore, ("restore", "keep")), (Library, ("save",)),
-        (engine.Engine, ("entry", "invalidate_page")), (regions.Regions, ("sample", "_choose")),
+        (engine.Engine, ("entry", "invalidate_page")), (regions.Regions, ("sample", "_build", "_install")),
     ):  # fmt: skip
         for name in names:
             holds.watch(owner, name)

@@ -140,15 +140,15 @@ def test_special_patterns_stay_out_of_groups_of_general_ones(engine: Engine) -> 
 def test_free_bits_are_what_operands_are_made_of() -> None:
     """Registers and immediates, but for bits on which the text depends."""
     by_name = {i.name: i for i in arch_of("riscv").decoder.insns}
-    assert FreeBits(by_name["addi"]).bits == 0xFFFFFFFF & ~by_name["addi"].mask
-    assert FreeBits(by_name["csrrs"]).bits == 0  # its registers and CSR are all asked about
+    assert FreeBits.of(by_name["addi"]).bits == 0xFFFFFFFF & ~by_name["addi"].mask
+    assert FreeBits.of(by_name["csrrs"]).bits == 0  # its registers and CSR are all asked about
 
 
 def test_bits_that_are_compared_with_others_are_not_free() -> None:
     """Few words have the relation that a static operand asks about: it is found in the getter."""
     by_name = {i.name: i for i in arch_of("loongarch").decoder.insns}
-    assert FreeBits(by_name["amadd.w"]).bits == 0  # whether the destination is a source
-    assert FreeBits(by_name["bstrins.d"]).bits == 0x3FF  # whether the most significant bit is below the least
+    assert FreeBits.of(by_name["amadd.w"]).bits == 0  # whether the destination is a source
+    assert FreeBits.of(by_name["bstrins.d"]).bits == 0x3FF  # whether the most significant bit is below the least
 
 
 def test_tables_grow(engine: Engine) -> None:

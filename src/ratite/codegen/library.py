@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ratite.codegen.stencil import Job
     from ratite.isa.arch import Arch
 
-_MAGIC = b"ratite stencils 4\n"
+_MAGIC = b"ratite stencils 5\n"
 _DIGEST = 32
 
 #: Stencils after which a growing library is written to disk.
@@ -178,15 +178,15 @@ def _plain(value: Any) -> Any:
 class Library:
     """Compiled forms and helpers of one configuration.
 
-    forms: what the translator knows of each form. stencils: machine code by key. Both are read from disk when they are asked for first: a program
-    whose pages are all known needs neither. persistent: it is kept on disk.
+    forms: what the translator knows of each form. stencils: machine code by key. free_bits: of instructions (`ratite.cpu.words`). All are read from
+    disk when they are asked for first: a program whose pages are all known needs none. persistent: it is kept on disk.
     """
 
     def __init__(self, arch: Arch, folder: str | None = None, persistent: bool = True) -> None:
         self.arch, self.persistent = arch, persistent
         folder = folder or cache_folder()
         self.path = os.path.join(folder, f"{arch.name}-{key_of(arch, folder)}.stencils")
-        self._kept: tuple[dict[Any, Any], dict[Any, Any]] | None = None
+        self._kept: tuple[dict[Any, Any], ...] | None = None
         self._renamed: dict[Any, Any] = {}
         self._changed = 0
         self._inode = 0
@@ -197,9 +197,9 @@ class Library:
         """The path of another file of this library."""
         return self.path.removesuffix(".stencils") + suffix
 
-    def _content(self) -> tuple[dict[Any, Any], dict[Any, Any]]:
+    def _content(self) -> tuple[dict[Any, Any], ...]:
         if self._kept is None:
-            self._kept = {}, {}
+            self._kept = {}, {}, {}
             if self.persistent:
                 self._merge()
         return self._kept
@@ -213,6 +213,16 @@ class Library:
     def stencils(self) -> dict[Any, Any]:
         """Machine code by key."""
         return self._content()[1]
+
+    @property
+    def free_bits(self) -> dict[Any, Any]:
+        """Free bits of instructions, as plain values, by name and pattern."""
+        return self._content()[2]
+
+    def add_free_bits(self, insn: tuple[str, int, int], found: tuple[int, Any]) -> None:
+        """Keep the free bits of an instruction."""
+        self.free_bits[insn] = found
+        self._changed += 1
 
     def _refresh(self) -> bool:
         """Take over what others have written since the file was last read; whether there was anything."""
@@ -231,9 +241,8 @@ class Library:
         found = _read_whole(self.path)
         if found is None:
             return
-        (forms, stencils), self._inode = marshal.loads(found[0]), found[1]
-        own = self._kept or ({}, {})
-        self._kept = forms | own[0], stencils | own[1]
+        theirs, self._inode = marshal.loads(found[0]), found[1]
+        self._kept = tuple([a | b for a, b in zip(theirs, self._kept or ({}, {}, {}), strict=True)])
 
     @property
     def unsaved(self) -> int:
@@ -342,7 +351,7 @@ class Library:
             with open(self.beside(".lock"), "w") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 self._merge()
-                self._inode = _write(self.path, marshal.dumps((dict(self.forms), dict(self.stencils))))
+                self._inode = _write(self.path, marshal.dumps(tuple([dict(part) for part in self._content()])))
         except OSError:
             pass
         self._changed = 0

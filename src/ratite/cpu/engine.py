@@ -163,12 +163,21 @@ class Engine:
             space.on_change(self._map_changed)
             space.on_ram_write(self._dma_wrote, self._holds_code)
             self._map_changed()
+        if user is None:
+            self._prepare()
         if tuning.region != "off" and not tuning.counting:
             from ratite.cpu.regions import Regions
 
             self.regions = Regions(self, always=tuning.region == "always")
             if tuning.region == "on":
                 self.regions.start()
+
+    def _prepare(self) -> None:
+        """Load what only new code needs: a machine meets some soon, and then timers should not wait for that. (Most programs never do.)"""
+        from ratite.codegen import reference, stencil
+        from ratite.cpu import memo
+
+        assert memo and reference and stencil and self.arch.decoder and self.library.forms is not None
 
     def _load_runtime(self) -> dict[str, int]:
         own = {"code_range": bytes(64), "sampling": bytes(8), "read_checked": READ_CHECKED, "system_call": SYSTEM_CALL}

@@ -24,7 +24,8 @@ _SAMPLES, _TRIALS = 4, 40
 #: Most ways to tell groups apart.
 _MASKS = 256
 #: Entries of the tables at first.
-_FIRST_WORDS = _FIRST_DRAFTS = 1 << 10
+_FIRST_DRAFTS = 1 << 10
+_FIRST_WORDS_OF_PROGRAMS, _FIRST_WORDS_OF_MACHINES = 1 << 10, 1 << 18
 
 _ENTRY_SIZE = 16
 _NUMBERS = struct.Struct("<qq")
@@ -36,13 +37,22 @@ class FreeBits:
     bits: a mask of them. weights: for every operand, registers before immediates, what each of the 32 bits adds.
     """
 
-    def __init__(self, insn: Insn) -> None:
+    def __init__(self, bits: int, weights: Sequence[Sequence[int]]) -> None:
+        self.bits, self.weights = bits, weights
+
+    @classmethod
+    def of(cls, insn: Insn) -> FreeBits:
+        """Those of an instruction."""
+        self = cls(0, [[0] * 32 for _ in (*insn.getters[1], *insn.getters[2])])
+        self._find(insn)
+        return self
+
+    def _find(self, insn: Insn) -> None:
         statics, regs, imms = insn.getters
         from random import Random
 
         chance = Random(insn.value)
-        self.bits = 0
-        self.weights = [[0] * 32 for _ in (*regs, *imms)]
+        weights: list[list[int]] = [list(row) for row in self.weights]
         every = (1 << 8 * insn.length) - 1
         samples = [insn.value | w & ~insn.mask for w in _some_words(chance, 8 * insn.length, _SAMPLES)]
         asked = 0
@@ -54,8 +64,9 @@ class FreeBits:
             found = _weights(samples, 1 << n, (*regs, *imms))
             if found is not None and any(found):
                 self.bits |= 1 << n
-                for of, weight in zip(self.weights, found, strict=True):
+                for of, weight in zip(weights, found, strict=True):
                     of[n] = weight
+        self.weights = weights
         if not all(self._explains(insn, w) for w in _some_words(chance, 8 * insn.length, _TRIALS)):
             self.bits = 0
 
@@ -139,10 +150,11 @@ class KnownWords:
         self._job = HostBuffer(Words.BYTES)
         self.address = self._job.address
         self._numbers = self._job.view.cast("q")
-        self._words, self._drafts = HostBuffer(_ENTRY_SIZE * _FIRST_WORDS), HostBuffer(_ENTRY_SIZE * _FIRST_DRAFTS)
+        words = _FIRST_WORDS_OF_MACHINES if engine.user is None else _FIRST_WORDS_OF_PROGRAMS
+        self._words, self._drafts = HostBuffer(_ENTRY_SIZE * words), HostBuffer(_ENTRY_SIZE * _FIRST_DRAFTS)
         self._masks = HostBuffer(_ENTRY_SIZE * _MASKS)
         for place, value in (
-            (Words.TABLE, self._words.address), (Words.MASK, _FIRST_WORDS - 1), (Words.DRAFTS, self._drafts.address),
+            (Words.TABLE, self._words.address), (Words.MASK, words - 1), (Words.DRAFTS, self._drafts.address),
             (Words.DRAFT_MASK, _FIRST_DRAFTS - 1), (Words.MASKS, self._masks.address), (Words.RECORDS, records.room.address),
         ):  # fmt: skip
             self._numbers[place >> 3] = value
@@ -206,11 +218,16 @@ class KnownWords:
                 self._put_draft(key, self._records.put(described))
 
     def _find_free(self, insn: Insn) -> FreeBits:
-        """The free bits of an instruction, less those by which another one, of a more special pattern, differs from it."""
-        free = FreeBits(insn)
+        """The free bits of an instruction, less those by which another one, of a more special pattern, differs from it. To find them takes a
+        millisecond or more; so they are kept with what is compiled."""
+        kept = self._engine.library.free_bits.get((insn.name, insn.mask, insn.value))
+        if kept is not None:
+            return FreeBits(*kept)
+        free = FreeBits.of(insn)
         for other in self._engine.arch.decoder.insns:
             if other.length == insn.length and other.mask & ~insn.mask and not (other.value ^ insn.value) & other.mask & insn.mask:
                 free.bits &= ~other.mask
+        self._engine.library.add_free_bits((insn.name, insn.mask, insn.value), (free.bits, tuple(map(tuple, free.weights))))
         return free
 
     def _mask_number(self, free: int, length: int) -> int:
@@ -243,7 +260,7 @@ class KnownWords:
         return b"".join(parts)
 
 
-def _number(free: int, kind: str, weights: list[int]) -> bytes:
+def _number(free: int, kind: str, weights: Sequence[int]) -> bytes:
     """A `Number`; kind: that of an immediate, or empty for a register."""
     bits = sum(1 << n for n, weight in enumerate(weights) if weight and free >> n & 1)
     classes = sum(_CLASS_NUMBERS[imm_class(kind, value)] << 4 * n for n, value in enumerate(INTERVALS)) if kind else 0
