@@ -431,3 +431,20 @@ def test_closing_ends_what_is_being_compiled() -> None:
     native.close()
     with pytest.raises(ProcessLookupError):
         os.kill(process, 0)
+
+
+def test_nothing_is_found_after_all_code_is_forgotten() -> None:
+    """Also where a region went through several pages: taking it away enters no page again that is forgotten next."""
+    native = harts.Bench(native=True)
+    native.engine.regions = regions = Regions(native.engine)
+    put(native, list(CALLING))
+    for at, words in zip(FUNCTIONS, FUNCTION_TEXTS, strict=True):
+        native.memory.dma_write(at, b"".join(w.to_bytes(4, "little") for w in words))
+    set_state(native, 1)
+    finish(native)
+    assert compile_loop(native)
+    native.engine.invalidate(0, 1 << 64)
+    assert not native.engine.pages
+    assert regions.placed() == []
+    assert not any(native.engine.entry_table.view)
+    native.close()

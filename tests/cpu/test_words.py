@@ -161,3 +161,12 @@ def test_tables_grow(engine: Engine) -> None:
         assert ctypes.c_uint64.from_address(at + 8).value & (1 << 48) - 1 == 0x1000 + word
         assert ctypes.c_int32.from_address(at + 4).value == word - 20000
     assert ctypes.c_int64.from_address(memo.words.address + Words.COUNT).value == 10000
+
+
+def test_room_for_records_needs_no_larger_table(engine: Engine) -> None:
+    """The table of words grows when it is three quarters full, not with the memory that records take."""
+    words = engine.translator.memos[0].words
+    before, room = words._words, engine.joiner.records.room.view.tobytes()
+    words.make_room()
+    assert words._words is before
+    assert engine.joiner.records.room.view.tobytes() != room

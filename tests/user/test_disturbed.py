@@ -14,20 +14,28 @@ from pathlib import Path
 
 import pytest
 
-from tests.user.cross import CROSS_CC, QEMU
+from ratite.errors import HostError
+from ratite.testing import cross
+from tests.user.cross import QEMU
 
 SOURCE = Path(__file__).parent / "programs" / "random" / "disturbed.c"
 SECONDS = float(os.environ.get("RATITE_TEST_DISTURBED", "0"))
 WORKERS, DISTURBERS = 3, 2
+ARCHITECTURES = ("riscv64", "loongarch64")
 
 
 @pytest.fixture(scope="module")
 def programs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The program by architecture, as far as there are compilers."""
     folder = tmp_path_factory.mktemp("disturbed")
-    made = {arch: str(folder / arch) for arch, compiler in CROSS_CC.items() if compiler is not None}
-    for arch, program in made.items():
-        subprocess.run([str(CROSS_CC[arch]), "-static", "-O1", "-pthread", str(SOURCE), "-o", program], check=True)
+    made = {}
+    for arch in ARCHITECTURES:
+        try:
+            compiler = cross.compiler(arch)
+        except HostError:
+            continue
+        made[arch] = str(folder / arch)
+        subprocess.run([*compiler.command, "-static", "-O1", "-pthread", str(SOURCE), "-o", made[arch]], check=True)
     return made
 
 
@@ -52,7 +60,7 @@ def check(arch: str, program: str, seed: int, turns: int, regions: tuple[str, ..
 
 
 @pytest.mark.parametrize("region", ["off", "on", "always"])
-@pytest.mark.parametrize("arch", CROSS_CC)
+@pytest.mark.parametrize("arch", ARCHITECTURES)
 def test_disturbed(arch: str, region: str, programs: dict[str, str]) -> None:
     """One seed for each way."""
     if arch not in programs:
@@ -62,7 +70,7 @@ def test_disturbed(arch: str, region: str, programs: dict[str, str]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not SECONDS, reason="RATITE_TEST_DISTURBED names no seconds")
-@pytest.mark.parametrize("arch", CROSS_CC)
+@pytest.mark.parametrize("arch", ARCHITECTURES)
 def test_disturbed_for_long(arch: str, programs: dict[str, str]) -> None:
     """As many seeds as there is time for, longer programs among them."""
     if arch not in programs:

@@ -469,12 +469,13 @@ class Engine:
             for key in gone:
                 self.store.keep(self.pages[key])
             if 2 * len(gone) > len(self.pages):  # an execve: less work to enter what is left
-                self.entry_table.clear()
                 for key in gone:
                     del self.pages[key]
                     self.by_host.pop(key[0], None)
-                    if self.regions is not None:
+                if self.regions is not None:  # which enter what is left into the table again: nothing that is gone may be there then
+                    for key in gone:
                         self.regions.withdraw(key)
+                self.entry_table.clear()
                 for page in self.pages.values():
                     for offset in page.published:
                         self.publish(page, offset)

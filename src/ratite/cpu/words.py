@@ -168,7 +168,7 @@ class KnownWords:
     # --- words --------------------------------------------------------------------------------------------------------------------
     def put(self, word: int, record: int, flow: int, units: int, branch: int | None) -> None:
         """Enter a word: the record of its code, its flow, how many 16-bit units it has, and the distance of its branch."""
-        if 4 * self._numbers[Words.COUNT >> 3] >= 3 * self._numbers[Words.MASK >> 3]:
+        if self._is_full():
             self.make_room()
         info = record | flow << FLOW_AT | units << UNITS_AT | (BRANCHES if branch is not None else 0)
         self._engine.choosing.put_word(self.address, word, branch or 0, info)
@@ -181,9 +181,14 @@ class KnownWords:
         _, branch, info = struct.unpack("<IiQ", self._words.view[at - self._words.address :][:_ENTRY_SIZE])
         return info & (1 << FLOW_AT) - 1, info >> FLOW_AT & 15, branch if info & BRANCHES else None
 
+    def _is_full(self) -> bool:
+        return 4 * self._numbers[Words.COUNT >> 3] >= 3 * self._numbers[Words.MASK >> 3]
+
     def make_room(self) -> None:
-        """Twice the table of words; and room for records."""
-        self._records.make_room()
+        """Whichever there is not enough of: twice the table of words, or room for records."""
+        if not self._is_full():
+            self._records.make_room()
+            return
         self._words = self._grow(self._words, Words.TABLE, Words.MASK, Words.COUNT, self._engine.choosing.move_words)
 
     def _grow(self, old: HostBuffer, table: int, mask: int, count: int, move: Callable[[int, int, int], int]) -> HostBuffer:

@@ -14,10 +14,12 @@ enum { PAGE = 4096, MOST = 8, DATA = 3 * PAGE, SHARED = 2 * PAGE, CODE = 2 * PAG
 #if defined __riscv
 #define ADD_TO_ARGUMENT(n) (0x00050513u | (unsigned)(n) << 20)
 #define GO_BACK 0x00008067u
+#define SYNCHRONIZE() __asm__ volatile("fence.i" ::: "memory")    /* of all code, where the call of __clear_cache is of a range */
 static const unsigned nothing[] = {0x00000013, 0x00500293, 0x0012c293};
 #elif defined __loongarch__
 #define ADD_TO_ARGUMENT(n) (0x02c00084u | (unsigned)(n) << 10)
 #define GO_BACK 0x4c000020u
+#define SYNCHRONIZE() __asm__ volatile("ibar 0" ::: "memory")
 static const unsigned nothing[] = {0x03400000, 0x0380140c, 0x03c0058c};
 #endif
 #define COUNT(list) (sizeof list / sizeof *(list))
@@ -148,6 +150,8 @@ static void write_function(Worker *w, long term)
     }
     to[2 * PAIRS] = GO_BACK;
     __builtin___clear_cache((char *)to, (char *)(to + 2 * PAIRS + 1));
+    if (term & 1)
+        SYNCHRONIZE();
 }
 
 static long expected(long term, long n)
