@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -245,13 +245,18 @@ FUNCTION_TEXTS = (
 )
 
 
+def put_calling(bench: harts.Bench, texts: Iterable[tuple[int, ...]] = FUNCTION_TEXTS) -> None:
+    """The loop that calls functions into memory, with these functions."""
+    put(bench, list(CALLING))
+    for at, words in zip(FUNCTIONS, texts, strict=True):
+        bench.memory.dma_write(at, b"".join(w.to_bytes(4, "little") for w in words))
+
+
 def test_calls_returns_and_tables_stay_in_the_region(benches: tuple[harts.Bench, harts.Bench]) -> None:
     """All of the loop is compiled, with what it calls; leaving it costs an exit that would be seen here."""
     native, reference = benches
     for bench in benches:
-        put(bench, list(CALLING))
-        for at, words in zip(FUNCTIONS, FUNCTION_TEXTS, strict=True):
-            bench.memory.dma_write(at, b"".join(w.to_bytes(4, "little") for w in words))
+        put_calling(bench)
         set_state(bench, 1)
     assert finish(native) == finish(reference)
     assert compile_loop(native)
@@ -358,9 +363,7 @@ def test_the_next_run_finds_a_region_on_disk(tmp_path: Path, monkeypatch: pytest
     for again in (False, True):
         native = harts.Bench(native=True)
         native.engine.regions = regions = Regions(native.engine)
-        put(native, list(CALLING))
-        for at, words in zip(FUNCTIONS, FUNCTION_TEXTS, strict=True):
-            native.memory.dma_write(at, b"".join(w.to_bytes(4, "little") for w in words))
+        put_calling(native)
         set_state(native, 1)
         finish(native)
         if again:
@@ -376,9 +379,7 @@ def test_the_next_run_finds_a_region_on_disk(tmp_path: Path, monkeypatch: pytest
     assert results[0] == results[1]
     native = harts.Bench(native=True)
     native.engine.regions = Regions(native.engine)
-    put(native, list(CALLING))
-    for at, words in zip(FUNCTIONS, reversed(FUNCTION_TEXTS), strict=True):
-        native.memory.dma_write(at, b"".join(w.to_bytes(4, "little") for w in words))
+    put_calling(native, reversed(FUNCTION_TEXTS))
     set_state(native, 1)
     finish(native)
     assert not restore_loop(native)
@@ -437,9 +438,7 @@ def test_nothing_is_found_after_all_code_is_forgotten() -> None:
     """Also where a region went through several pages: taking it away enters no page again that is forgotten next."""
     native = harts.Bench(native=True)
     native.engine.regions = regions = Regions(native.engine)
-    put(native, list(CALLING))
-    for at, words in zip(FUNCTIONS, FUNCTION_TEXTS, strict=True):
-        native.memory.dma_write(at, b"".join(w.to_bytes(4, "little") for w in words))
+    put_calling(native)
     set_state(native, 1)
     finish(native)
     assert compile_loop(native)

@@ -15,7 +15,6 @@ much memory.
 from __future__ import annotations
 
 import ctypes
-import hashlib
 import marshal
 import os
 import pickle
@@ -28,6 +27,7 @@ from typing import Any
 
 from ratite.codegen.library import key_of
 from ratite.codegen.regions import Compiled, Plan, compile_region
+from ratite.digest import blake2b
 from ratite.isa.arch import Arch
 
 MAGIC = b"RTRG"
@@ -48,7 +48,7 @@ def message(body: bytes) -> bytes:
 
 def digest(body: bytes) -> bytes:
     """What tells a message from garbage."""
-    return hashlib.blake2b(body, digest_size=8).digest()
+    return blake2b(body, digest_size=8).digest()
 
 
 def request(number: int, plan: Plan) -> bytes:
