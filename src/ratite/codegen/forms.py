@@ -6,7 +6,7 @@ memory; an immediate is zero, small or large, of either sign (`ratite.codegen.st
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ratite.codegen import host_x86_64 as host
 from ratite.codegen.kinds import MEMORY, ZERO
@@ -28,6 +28,12 @@ class Key(NamedTuple):
     form: Form
     regs: tuple[int, ...]
     imms: tuple[str, ...]
+
+
+def key_from(plain: Any) -> Key:
+    """The key that has become plain tuples."""
+    (name, statics, context), regs, imms = plain
+    return Key(Form(name, statics, context), regs, imms)
 
 
 class Hole(NamedTuple):
