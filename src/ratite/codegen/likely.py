@@ -11,12 +11,12 @@ import itertools
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 
-from ratite.codegen.forms import Form, FormInfo, Key, canonical, imm_class, of_either_sign
+from ratite.codegen.forms import Form, FormInfo, Key, canonical, imm_class, of_either_sign, register_classes
 from ratite.codegen.kinds import MEMORY, ZERO
 from ratite.codegen.stencil import Job, analyse, block_of, texts
 from ratite.ir import Block
 from ratite.isa.arch import Arch
-from ratite.isa.dsl import Insn, Layout
+from ratite.isa.dsl import Insn
 
 #: Classes of immediates that compilers use all the time, by kind.
 _USUAL = {"branch": ("b", "f"), "shift": ("s", "S"), "pcrel": ("-",), "unused": ("-",), "wide": ("q",)}
@@ -27,17 +27,6 @@ _PECULIAR = frozenset("0q")
 _MOST = 64
 #: Words of a page that are looked at between two looks at orders.
 _STEP = 128
-
-
-def register_classes(layout: Layout) -> dict[str, list[int]]:
-    """The class of each register, by file."""
-    pins = {p: i for i, p in enumerate(layout.pinned)}
-    found = {}
-    for slot in layout.slots.values():
-        if hasattr(slot.decl, "count"):
-            file = layout.file(slot.name)
-            found[slot.name] = [ZERO if n == file.zero else pins.get((slot.name, n), MEMORY) for n in range(file.count)]
-    return found
 
 
 class Likely:
