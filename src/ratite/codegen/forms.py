@@ -13,6 +13,7 @@ from ratite.codegen.kinds import MEMORY, ZERO
 
 if TYPE_CHECKING:
     from ratite.codegen.inspect_x86_64 import RegisterField
+    from ratite.isa.dsl import Insn
 
 class Form(NamedTuple):
     """What determines an instruction's text: its name, static operands, and privilege mode (-1 where that does not matter)."""
@@ -20,6 +21,11 @@ class Form(NamedTuple):
     name: str
     statics: tuple[int, ...]
     context: int
+
+
+def form_of(insn: Insn, statics: tuple[int, ...], context: int) -> Form:
+    """The form of an instruction in a context."""
+    return Form(insn.text.name, statics, context if insn.text.privileged else -1)
 
 
 class Key(NamedTuple):

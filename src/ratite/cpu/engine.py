@@ -539,15 +539,16 @@ class Engine:
                     self.perf_map.forked(names)
 
     def save(self) -> None:
-        """Write what is new to disk. Nothing is compiled on other threads any more."""
+        """Write what is new to disk. Nothing is compiled on other threads any more; those of a process may still be translating."""
         if self.sampler is not None:
             self.sampler.close()
         if self.regions is not None:
             self.regions.close()
         if self.compiler is not None:
             self.compiler.close()
-        self.library.close()
-        self.store.close()
+        with self.lock:
+            self.library.close()
+            self.store.close()
 
     def close(self) -> None:
         """The end: write what is new to disk, and give threads and code memory back. No vCPU is running; the state of each can still be read, but
