@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from ratite.isa.dsl import Insn, Layout
 
 
-
 class Form(NamedTuple):
     """What determines an instruction's text: its name, static operands, and privilege mode (-1 where that does not matter)."""
 
