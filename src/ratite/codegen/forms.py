@@ -13,7 +13,7 @@ from ratite.codegen.kinds import MEMORY, ZERO
 
 if TYPE_CHECKING:
     from ratite.codegen.inspect_x86_64 import RegisterField
-    from ratite.isa.dsl import Layout
+    from ratite.isa.dsl import Insn, Layout
 
 
 class Form(NamedTuple):
@@ -22,6 +22,11 @@ class Form(NamedTuple):
     name: str
     statics: tuple[int, ...]
     context: int
+
+
+def form_of(insn: Insn, statics: tuple[int, ...], context: int) -> Form:
+    """The form of an instruction in a context."""
+    return Form(insn.text.name, statics, context if insn.text.privileged else -1)
 
 
 class Key(NamedTuple):

@@ -301,6 +301,10 @@ class Engine:
         """Whether a page with translated code is written so often beside it that its code is not worth keeping; counts this write."""
         count = self._writes[host_page] = self._writes.get(host_page, 0) + 1
         if count == 1:
+            for key in self.by_host.get(host_page, ()):
+                page = self.pages.get(key)
+                if page is not None and key[0] == host_page:
+                    page.before_writes = page.data.tobytes()
             self._keep(host_page)
         return count > _WRITES_BESIDE_CODE
 
@@ -550,15 +554,16 @@ class Engine:
                     self.perf_map.forked(names)
 
     def save(self) -> None:
-        """Write what is new to disk. Nothing is compiled on other threads any more."""
+        """Write what is new to disk. Nothing is compiled on other threads any more; those of a process may still be translating."""
         if self.sampler is not None:
             self.sampler.close()
         if self.regions is not None:
             self.regions.close()
         if self.compiler is not None:
             self.compiler.close()
-        self.library.close()
-        self.store.close()
+        with self.lock:
+            self.library.close()
+            self.store.close()
 
     def close(self) -> None:
         """The end: write what is new to disk, and give threads and code memory back. No vCPU is running; the state of each can still be read, but

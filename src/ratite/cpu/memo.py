@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from ratite.codegen import host_x86_64 as host
 from ratite.codegen.choosing import BRANCHES, ENDS, FLOW_AT, FORKS, GOES_ON, RETURNS, UNITS_AT
-from ratite.codegen.forms import Form, FormInfo, Key, imm_class, of_either_sign, register_classes
+from ratite.codegen.forms import Form, FormInfo, Key, form_of, imm_class, of_either_sign, register_classes
 from ratite.codegen.joining import AWAY, CODE_AT, MISS, TO, late_value_at, record, relocation
 from ratite.codegen.kinds import ADDRESS32, ADDRESS64, CONSTANT, FIXED, MISS_HANDLERS, MISS_LOAD, MISS_STORE, STUB, TAKEN, ZERO
 from ratite.codegen.placing import RELOCATE_ABSOLUTE, RELOCATE_PAGE32, RELOCATE_PAGE64, RELOCATE_SYMBOL
@@ -191,13 +191,9 @@ class Memo:
 
         return self._build(getattr(pseudo, name), 0, length, imms)
 
-    def form_of(self, insn: Insn, statics: tuple[int, ...]) -> Form:
-        """The form of an instruction in this context."""
-        return Form(insn.text.name, statics, self.context if insn.text.privileged else -1)
-
     def _recipe(self, insn: Insn, statics: tuple[int, ...]) -> _Recipe:
         """How to build entries of a form; made once."""
-        form = self.form_of(insn, statics)
+        form = form_of(insn, statics, self.context)
         library = self.engine.library
         info = library.forms.get(form)
         if info is None:
