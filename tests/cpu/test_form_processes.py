@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +17,7 @@ from ratite.codegen.forms import Form, Key
 from ratite.codegen.library import Library, key_of, plain
 from ratite.codegen.stencil import Job, block_of, compile_stencils, texts
 from ratite.cpu.companion import Companion
-from ratite.cpu.compiling import Compiler, Order, _read
+from ratite.cpu.compiling import Bell, Compiler, Order, _read
 from ratite.cpu.words import free_bits
 from ratite.isa.target import find_target
 from tests.isa.riscv.harts import CODE, STOP, Bench, jump
@@ -313,3 +315,21 @@ def test_a_machine_that_lacks_nothing_starts_none() -> None:
     assert bench.engine.compiler is not None
     assert bench.engine.compiler.asked is not None
     assert bench.engine.compiler.asked.starts == 0
+
+
+def test_who_rings_keeps_the_interpreter() -> None:
+    """The thread that is waked runs when the other one gives Python's lock away, which it does with the engine's lock given back."""
+    bell, waked = Bell(), threading.Event()
+    thread = threading.Thread(target=lambda: (bell.wait(()), waked.set()))
+    thread.start()
+    before = sys.getswitchinterval()
+    try:
+        sys.setswitchinterval(10)
+        bell.ring()
+        early = waked.is_set()
+    finally:
+        sys.setswitchinterval(before)
+    thread.join(60)
+    assert waked.is_set()
+    assert not early
+    bell.close()

@@ -245,15 +245,17 @@ class Bell:
     """Wakes a thread that also waits for processes."""
 
     def __init__(self) -> None:
+        import ctypes
         import os
 
         self._file = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        # Not Python's own, which gives the interpreter's lock away: the thread would have it, and who rings, with the engine's lock, would wait.
+        self._write = ctypes.PyDLL(None).eventfd_write
+        self._write.argtypes = (ctypes.c_int, ctypes.c_uint64)
 
     def ring(self) -> None:
-        """Wake the thread, or have it not fall asleep."""
-        import os
-
-        os.eventfd_write(self._file, 1)
+        """Wake the thread, or have it not fall asleep; takes no time."""
+        self._write(self._file, 1)
 
     def wait(self, processes: Iterable[Companion[Any]]) -> None:
         """Wait for the bell, for something from one of the processes, or until one has taken too long."""
