@@ -298,6 +298,10 @@ class Engine:
         """Whether a page with translated code is written so often beside it that its code is not worth keeping; counts this write."""
         count = self._writes[host_page] = self._writes.get(host_page, 0) + 1
         if count == 1:
+            for key in self.by_host.get(host_page, ()):
+                page = self.pages.get(key)
+                if page is not None and key[0] == host_page:
+                    page.before_writes = page.data.tobytes()
             self._keep(host_page)
         return count > _WRITES_BESIDE_CODE
 

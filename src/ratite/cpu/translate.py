@@ -149,9 +149,13 @@ class Translator:
             self.walker.skip(at + length)
 
     def _straddle(self, page: CodePage, memo: Memo, missing: list[Missing]) -> None:
-        """An instruction whose second half lies in the next page: checked at run time that it still does."""
+        """An instruction whose second half lies in the next page: checked at run time that it still does. In a machine it gets a unit of its own,
+        because the others depend on no host address and are kept on disk."""
         walker, at = self.walker, self.walker.at
         walker.skip(-1)
+        if walker.count and self.engine.user is None:
+            walker.goto(memo.near(), at)
+            return
         found = self.engine.next_page(page)
         unit = page.data[at >> 1]
         try:
