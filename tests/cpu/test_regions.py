@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -309,18 +309,33 @@ def test_a_kept_page_has_no_jumps_into_regions(tmp_path: Path, monkeypatch: pyte
     assert results[0] == results[1]
 
 
+def note_when_called(patch: pytest.MonkeyPatch, owner: object, name: str, ask: Callable[[], bool]) -> list[bool]:
+    """What is asked has this answer at each call of a method from now on."""
+    answers, really = [], getattr(owner, name)
+
+    def called(*args: object) -> object:
+        answers.append(ask())
+        return really(*args)
+
+    patch.setattr(owner, name, called)
+    return answers
+
+
 def test_a_page_of_another_run_need_not_find_its_stencils(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Translations are read from disk when an engine starts, and stencils a little earlier: these may be of different runs."""
+    """Translations are read from disk when an engine starts, and stencils a little earlier: these may be of different runs. They are compiled then,
+    and no process forks meanwhile, whose child would never get LLVM's lock."""
     monkeypatch.setenv("RATITE_CACHE", str(tmp_path))
     for again in (False, True):
         native = harts.Bench(native=True)
-        native.engine.regions = Regions(native.engine)
+        regions = native.engine.regions = Regions(native.engine)
         put(native, list(SUM))
         summing(native, DATA)
         finish(native)
         if again:
             assert native.engine.translator.instructions == 0
+            held = note_when_called(monkeypatch, native.engine.library, "compile", regions._compiling.locked)
             assert compile_loop(native)
+            assert held and all(held)
         native.close()
         for path in tmp_path.glob("*.stencils"):
             path.unlink()

@@ -193,6 +193,7 @@ class Regions:
         self._asked.clear()
         self._seen.clear()
         self._ordered.clear()
+        self._closing = threading.Event()  # the thread may have been inside it
         self._begin, self._spent = time.process_time(), 0.0
         if self._worker is not None:
             self._worker = None
@@ -513,4 +514,5 @@ class Regions:
                 explorer.explore(page.base + offset, self.always)
                 if not explorer.missing:
                     return choose(explorer, page.base + offset, self.always)
-            self._engine.library.compile(list({job.key: job for job in explorer.missing}.values()))
+            with self._compiling:  # or the child of a fork would find LLVM locked for ever
+                self._engine.library.compile(list({job.key: job for job in explorer.missing}.values()))
