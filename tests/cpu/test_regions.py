@@ -211,6 +211,21 @@ def test_changed_code_gets_its_chance() -> None:
     assert bench.engine.regions.compiled > before
 
 
+def test_pages_that_come_and_go_leave_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A guest has pages of new programs for ever; what is remembered of those that are gone is little."""
+    monkeypatch.setattr("ratite.cpu.regions._MOST_VAIN", 8)
+    bench = harts.Bench(native=True, region="always")
+    regions = bench.engine.regions
+    assert regions is not None
+    for page in range(32):
+        bench.run(i_type(0x13, 0, 5, 0, page), at=harts.CODE + 4096 * page)
+        bench.run(i_type(0x13, 0, 5, 0, 7), at=harts.CODE + 4096 * page)
+        assert bench.x[5] == 7
+    bench.engine.invalidate_page(bench.cpu.call("ram_host", harts.CODE))
+    assert len(regions._vain) == 8
+    assert not [key for key in regions._found._pages if key not in bench.engine.pages]
+
+
 def i_jump(rd: int, rs1: int) -> int:
     return i_type(0x67, 0, rd, rs1, 0)
 
@@ -333,7 +348,7 @@ def test_a_page_of_another_run_need_not_find_its_stencils(monkeypatch: pytest.Mo
         finish(native)
         if again:
             assert native.engine.translator.instructions == 0
-            held = note_when_called(monkeypatch, native.engine.library, "compile", regions._compiling.locked)
+            held = note_when_called(monkeypatch, native.engine, "compile", regions._compiling.locked)
             assert compile_loop(native)
             assert held and all(held)
         native.close()

@@ -101,7 +101,7 @@ class Translator:
                 self._count(memo, missing)
             if not missing:
                 break
-            self._compile(missing)
+            self._compile(page, offset, missing)
         return self._place(page, offset, memo)
 
     def _forget_words(self) -> None:
@@ -109,12 +109,12 @@ class Translator:
         self.memos.clear()
         self.engine.joiner.records = Records()
 
-    def _compile(self, missing: list[Missing]) -> None:
-        """Have forms compiled. Raises Awaited when another thread does it."""
+    def _compile(self, page: CodePage, offset: int, missing: list[Missing]) -> None:
+        """Have forms compiled that a page needs. Raises Awaited when it is not this thread that does it."""
         jobs = {m.job.key: m.job for m in missing}
         self.compiled += len(jobs)
         if self.engine.compiler is not None:
-            raise Awaited(self.engine.compiler.order(jobs.values()))
+            raise Awaited(self.engine.compiler.order(jobs.values(), (page.data.tobytes(), offset, page.key[2])))
         self.engine.library.compile(list(jobs.values()))
 
     def _count(self, memo: Memo, missing: list[Missing]) -> None:
@@ -140,13 +140,13 @@ class Translator:
             else:
                 self._first_sight(page, memo, missing)
                 if self.engine.urgent() or self.engine.interrupted():
-                    self._give_way(missing)
+                    self._give_way(page, offset, missing)
 
-    def _give_way(self, missing: list[Missing]) -> None:
+    def _give_way(self, page: CodePage, offset: int, missing: list[Missing]) -> None:
         """Raise Awaited, because timers wait for the lock, or the processor has interrupts to take. What has been found out so far is kept, and what
         has to be compiled is under way: each attempt gets farther than the one before, even if timers wait at every one."""
         if missing:
-            self._compile(missing)
+            self._compile(page, offset, missing)
         raise Awaited([])
 
     def _first_sight(self, page: CodePage, memo: Memo, missing: list[Missing]) -> None:
