@@ -457,7 +457,7 @@ def test_closing_ends_what_is_being_compiled() -> None:
     key = native.cpu.page_key(harts.CODE + 4)
     assert key is not None
     regions._build((key, 4), 0)
-    process = compilers.process
+    process = compilers.companion.process
     assert process is not None
     native.close()
     with pytest.raises(ProcessLookupError):
