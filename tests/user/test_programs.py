@@ -82,13 +82,14 @@ def test_as_on_linux(arch: str, name: str, linking: str, folder: Path) -> None:
     assert run([*(word.replace("riscv64", arch) for word in RATITE), *options, str(program)], program.parent) == native(name, folder)
 
 
-@needs_riscv_cc
 @needs_host_cc
 @pytest.mark.parametrize("region", ["on", "always"])
-def test_as_on_linux_in_regions(region: str, folder: Path) -> None:
+@pytest.mark.parametrize(("arch", "name"), [("riscv64", "loops"), ("riscv64", "atomics"), ("loongarch64", "atomics")])
+def test_as_on_linux_in_regions(arch: str, name: str, region: str, folder: Path) -> None:
     """The same where loops are compiled as a whole: faults, signals, changes of code and mappings, threads and forks in their middle."""
-    program = build(RISCV_CC, "loops", folder / "static" / "loops", "-static")
-    assert run([*RATITE, "-region", region, str(program)], program.parent) == native("loops", folder)
+    program = build(cross_compiler(arch).command, name, folder / arch / "static" / name, "-static")
+    command = [word.replace("riscv64", arch) for word in RATITE]
+    assert run([*command, "-region", region, str(program)], program.parent) == native(name, folder)
 
 
 @needs_riscv_cc

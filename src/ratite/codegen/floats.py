@@ -41,7 +41,7 @@ def hostable(op: str, attr: dict[str, Any]) -> bool:
         return False
     rounds = op == "froundi" or (op == "fcvt_f2i" and attr["rm"] != 1)
     needs = "fma" if op == "fma" else "sse4.1" if rounds else ""
-    return not needs or f"+{needs}," in host.cpu()[1] + ","
+    return not needs or host.has(needs)
 
 
 class _Shape(NamedTuple):
@@ -122,8 +122,7 @@ def _any(t: Lowering, truths: str, lanes: int) -> str:
 def _arithmetic(t: Lowering, op: str, attr: dict[str, Any], args: list[str], lanes: int) -> str:
     shape = _shape(attr["fmt"], lanes)
     floats = [(shape.ty, t(f"bitcast {shape.bits} {a} to {shape.ty}")) for a in args]
-    # LLVM takes the sum of a known number and its opposite for +0, whatever the rounding mode. A host register has 128 bits of a vector.
-    if op in ("fadd", "fsub", "fma") and max(lanes, 1) * shape.width <= 128:
+    if op in ("fadd", "fsub", "fma"):  # LLVM takes the sum of a known number and its opposite for +0, whatever the rounding mode
         floats[0] = shape.ty, t.unknown_float(shape.ty, floats[0][1])
     name = {"fsqrt": "sqrt"}.get(op, op)
     r = _with_rounding(t, attr["rm"], lambda: _intrinsic(t, f"{name}.{shape.suffix}", shape.ty, floats, True))

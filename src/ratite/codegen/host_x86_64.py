@@ -39,7 +39,6 @@ READ_FRAME = 'call i64 asm sideeffect "", "={rbp}"()'
 #: the first that of an access.
 LANDINGS = "landings"
 
-_NOTE_LANDING = rf"\0A.pushsection {LANDINGS},\22\22,@progbits\0A.long 1b-region,${{2:l}}-region\0A.popsection"
 #: Instructions that load a number of some bits and extend it in some way; "": nothing but these bits matters.
 _LOADS = {
     (8, ""): "movzbl $1, ${0:k}", (16, ""): "movzwl $1, ${0:k}", (32, ""): "movl $1, ${0:k}", (64, ""): "movq $1, $0",
@@ -49,21 +48,43 @@ _LOADS = {
 _STORES = {8: "movb ${1:b}, $0", 16: "movw ${1:w}, $0", 32: "movl ${1:k}, $0", 64: "movq $1, $0"}
 
 
-def guarded_load(pointer: str, width: int, extension: str, to: int, labels: tuple[str, str]) -> str:
+def guarded_load(pointer: str, width: int, extension: str, to: str, labels: tuple[str, str]) -> str:
     """LLVM text of a load of memory that may not be there: goes on at the first of two labels, or at the second, with everything as it was before,
-    when the handler of faults finds the access among the landings. What is loaded has `to` bits."""
-    text = _LOADS[width, extension].replace("{to}", "q" if to == 64 else "l")
-    constraints = '"=r,*m,!i"'
-    operands = f"ptr elementtype(i{width}) {pointer}"
-    return f'callbr i{to} asm sideeffect "1: {text}{_NOTE_LANDING}", {constraints}({operands}) {_ACCESS} to label %{labels[0]} [label %{labels[1]}]'
+    when the handler of faults finds the access among the landings. What is loaded has type `to`."""
+    text = f"{_move()} $1, $0" if width > 64 else _LOADS[width, extension].replace("{to}", "q" if to == "i64" else "l")
+    operands = f"ptr elementtype({to if width > 64 else f'i{width}'}) {pointer}"
+    return _guarded(text, to, f"={_kind(width)},*m,!i", operands, labels)
 
 
-def guarded_store(pointer: str, width: int, value: str, labels: tuple[str, str]) -> str:
-    """The same for a store."""
-    constraints = f'"=*m,{"re" if width > 8 else "qi"},!i"'
-    operands = f"ptr elementtype(i{width}) {pointer}, i{width} {value}"
-    text = f"1: {_STORES[width]}{_NOTE_LANDING}"
-    return f'callbr void asm sideeffect "{text}", {constraints}({operands}) {_ACCESS} to label %{labels[0]} [label %{labels[1]}]'
+def guarded_store(pointer: str, width: int, ty: str, value: str, labels: tuple[str, str]) -> str:
+    """The same for a store of a value of a type."""
+    text = f"{_move()} $1, $0" if width > 64 else _STORES[width]
+    constraint = "qi" if width == 8 else "x" if width > 64 else "re"
+    return _guarded(text, "void", f"=*m,{constraint},!i", f"ptr elementtype({ty}) {pointer}, {ty} {value}", labels)
+
+
+def guarded_exchange(pointer: str, width: int, expected: str, new: str, labels: tuple[str, str]) -> str:
+    """The same for an atomic exchange of memory that holds what is expected; its result is what memory held."""
+    size, register = {8: ("b", "${2:b}"), 16: ("w", "${2:w}"), 32: ("l", "${2:k}"), 64: ("q", "$2")}[width]
+    operands = f"ptr elementtype(i{width}) {pointer}, i{width} {new}, i{width} {expected}"
+    constraints = f"={{ax}},*m,{'q' if width == 8 else 'r'},0,!i,~{{flags}}"
+    return _guarded(f"lock cmpxchg{size} {register}, $1", f"i{width}", constraints, operands, labels, 4)
+
+
+def _guarded(text: str, result: str, constraints: str, operands: str, labels: tuple[str, str], label: int = 2) -> str:
+    """Text of an access, an instruction, which notes where it is and where its second label is, operand `label`."""
+    note = rf"\0A.pushsection {LANDINGS},\22\22,@progbits\0A.long 1b-region,${{{label}:l}}-region\0A.popsection"
+    return f'callbr {result} asm sideeffect "1: {text}{note}", "{constraints}"({operands}) {_ACCESS} to label %{labels[0]} [label %{labels[1]}]'
+
+
+def _kind(width: int) -> str:
+    """The kind of register, as constraints say it, for numbers of a width."""
+    return "x" if width > 64 else "r"
+
+
+def _move() -> str:
+    """The instruction that loads or stores a vector wherever it lies."""
+    return "vmovdqu" if has("avx") else "movdqu"
 
 
 #: What LLVM may know of guarded accesses: they touch nothing else that it sees.
@@ -130,6 +151,12 @@ def cpu() -> tuple[str, str]:
 
 
 @functools.cache
+def has(feature: str) -> bool:
+    """Whether the host processor has a feature, as LLVM spells it."""
+    return f"+{feature}," in cpu()[1] + ","
+
+
+@functools.cache
 def machine(level: int = 2) -> Any:
     """LLVM's code generator for this host."""
     from llvmlite import binding as llvm
@@ -159,9 +186,14 @@ def probe(t: Any, pointer: str, width: int) -> None:
 
 
 # --- vectors ----------------------------------------------------------------------------------------------------------------------
+def vector_bits() -> int:
+    """How many bits a vector register has."""
+    return 256 if has("avx") else 128
+
+
 def permutes_bytes() -> bool:
     """Whether there is an instruction that permutes 16 bytes as 16 others say."""
-    return "+ssse3," in cpu()[1] + ","
+    return has("ssse3")
 
 
 def permute_bytes(t: Any, a: str, numbers: str) -> str:

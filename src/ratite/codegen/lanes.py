@@ -49,6 +49,39 @@ def as_integer(t: Lowering, v: Value, ty: str, name: str) -> str:
     return whole
 
 
+def _lower_numbers(part: int, of: int, above: int | None) -> str:
+    """The numbers of elements in a shuffle that takes the lowest ones of a first vector, and those above them from nowhere, or of a second one."""
+    first = [f"i32 {n}" for n in range(part)]
+    rest = ["i32 poison" if above is None else f"i32 {above + n}" for n in range(part, of)]
+    return f"<{part + len(rest)} x i32> <{', '.join(first + rest)}>"
+
+
+def part_of(t: Lowering, name: str, whole: int, width: int) -> str:
+    """The lowest `width` bits of what `name` is, `whole` bits as registers hold them (`memory_type`)."""
+    if width == whole:
+        return name
+    ty = memory_type(whole)
+    if whole <= 64:
+        return t(f"trunc {ty} {name} to i{width}")
+    if width == 64:
+        return t(f"extractelement {ty} {name}, i64 0")
+    return t(f"shufflevector {ty} {name}, {ty} poison, {_lower_numbers(width // 64, width // 64, None)}")
+
+
+def with_part(t: Lowering, name: str, whole: int, part: str, width: int) -> str:
+    """The same with `part` in the place of its lowest `width` bits."""
+    if width == whole:
+        return part
+    ty, count = memory_type(whole), whole // 64
+    if whole <= 64:
+        above = t(f"and {ty} {name}, {-1 << width}")
+        return t(f"or {ty} {above}, {t(f'zext i{width} {part} to {ty}')}")
+    if width == 64:
+        return t(f"insertelement {ty} {name}, i64 {part}, i64 0")
+    wide = t(f"shufflevector {memory_type(width)} {part}, {memory_type(width)} poison, {_lower_numbers(width // 64, count, None)}")
+    return t(f"shufflevector {ty} {wide}, {ty} {name}, {_lower_numbers(width // 64, count, count)}")
+
+
 def lower_lanes(t: Lowering, v: Value) -> str:
     """Lower a lane-wise operation; gives the integer form of the result."""
     if OPS[v.op].rule == "vector":
@@ -61,24 +94,62 @@ def _by_row(t: Lowering, v: Value) -> str:
     """As the row of the operation says, on vectors."""
     op, width = OPS[v.op], v.attr
     count = v.args[0].width // width
+    if max(width, v.width // count) > 64:
+        return _of_wide(t, v, width, count)
     ty, result = vector_type(width, count), vector_type(v.width // count, count)
     names = dict(zip("abc", (as_vector(t, a, width) for a in v.args), strict=False))
     truth = vector_type(1, count)
     if op.rule == "select":
         names["a"] = t(f"icmp ne {ty} {names['a']}, zeroinitializer")
-    name = ""
-    for part in op.llvm.split(";"):
-        wm = f"splat (i{width} {width - 1})"
-        text = part.format(t=ty, r=result, s=f"v{count}i{width}", p=truth, w=width, n=v.width // count, wm=wm, x=name, **names)
-        t.declare_intrinsic(part, ty, f"v{count}i{width}")
-        name = t(text)
+    wm = f"splat (i{width} {width - 1})"
+    name = t.by_row(op, names, t=ty, r=result, s=f"v{count}i{width}", p=truth, w=width, n=v.width // count, wm=wm)
     if op.rule == "bit":
         name = t(f"sext {truth} {name} to {result}")
     return as_integer(t, v, result, name)
 
 
+def _of_wide(t: Lowering, v: Value, width: int, count: int) -> str:
+    """The same for elements that are wider than the host's: each by itself, as an integer. LLVM's code generator ends the whole process for some
+    vectors of those."""
+    op, size = OPS[v.op], v.width // count
+    results = []
+    for n in range(count):
+        names = dict(zip("abc", (_element(t, a, n, a.width // count) for a in v.args), strict=False))
+        if op.rule == "select":
+            names["a"] = t(f"icmp ne i{width} {names['a']}, 0")
+        name = t.by_row(op, names, t=f"i{width}", r=f"i{size}", s=f"i{width}", p="i1", w=width, n=size, wm=width - 1)
+        results.append(t(f"sext i1 {name} to i{size}") if op.rule == "bit" else name)
+    return _of_elements(t, v, results, size)
+
+
+def _element(t: Lowering, v: Value, n: int, width: int) -> str:
+    """Element `n` of a value, of a multiple of 64 bits, as an integer."""
+    parts = width // 64
+    if width == 64:
+        return t(f"extractelement {vector_type(64, v.width // 64)} {as_vector(t, v, 64)}, i64 {n}")
+    numbers = _constant(range(n * parts, (n + 1) * parts), 32)
+    ty = vector_type(64, v.width // 64)
+    piece = t(f"shufflevector {ty} {as_vector(t, v, 64)}, {ty} poison, <{parts} x i32> {numbers}")
+    return t(f"bitcast {vector_type(64, parts)} {piece} to i{width}")
+
+
+def _of_elements(t: Lowering, v: Value, elements: list[str], width: int) -> str:
+    """The integer form of the value `v`, whose elements are these integers."""
+    parts, ty = width // 64, vector_type(64, v.width // 64)
+    made = "poison"
+    for n, element in enumerate(elements):
+        pieces = t(f"bitcast i{width} {element} to {vector_type(64, parts)}")
+        for part in range(parts):
+            number = t(f"extractelement {vector_type(64, parts)} {pieces}, i64 {part}")
+            made = t(f"insertelement {ty} {made}, i64 {number}, i64 {n * parts + part}")
+    return as_integer(t, v, ty, made)
+
+
 def _shuffle(t: Lowering, v: Value) -> tuple[str, str]:
     width, count, numbers = v.attr
+    if width > 64:
+        parts = width // 64
+        width, count, numbers = 64, count * parts, [parts * n + part for n in numbers for part in range(parts)]
     ty = vector_type(width, count)
     a, b = (as_vector(t, x, width) for x in v.args)
     if len(numbers) == 1:

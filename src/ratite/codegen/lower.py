@@ -16,6 +16,7 @@ from ratite.codegen.lanes import as_integer, as_vector, lower_lanes, memory_type
 from ratite.codegen.tables import RESERVATION_BITS, RESERVATIONS
 from ratite.errors import DefinitionError
 from ratite.ir import OPS, Block, Value
+from ratite.ir.ops import Op
 from ratite.ir.verify import ENDS
 from ratite.isa.dsl import Layout
 
@@ -200,11 +201,15 @@ class Lowering:
         op = OPS[v.op]
         a = v.args[0]
         names = dict(zip("abc", (self.value(x) for x in v.args), strict=False))
-        t, r = f"i{a.width}", f"i{v.width}"
+        t = f"i{a.width}"
+        return self.by_row(op, names, t=t, s=t, r=f"i{v.width}", p="i1", w=a.width, n=v.width, wm=a.width - 1)
+
+    def by_row(self, op: Op, names: dict[str, str], **types: object) -> str:
+        """Add the instructions that the row of an operation tells, for operands of these names; the name of the result."""
         result = ""
         for part in op.llvm.split(";"):
-            self.declare_intrinsic(part, t, t)
-            result = self(part.format(t=t, s=t, r=r, p="i1", w=a.width, n=v.width, wm=a.width - 1, x=result, **names))
+            self.declare_intrinsic(part, str(types["t"]), str(types["s"]))
+            result = self(part.format(**types, x=result, **names))
         return result
 
     def declare_intrinsic(self, part: str, t: str, suffix: str) -> None:
@@ -384,10 +389,14 @@ class Lowering:
             self.about_to_exchange(p, 64)
         else:
             self._count_atomic(address, p)
-        old, new, w = self.value(v.args[1]), self.value(v.args[2]), v.width
-        pair = self(f"cmpxchg ptr {p}, i{w} {old}, i{w} {new} seq_cst seq_cst, align {w // 8}")
+        found, _ = self.exchange(p, self.value(v.args[1]), self.value(v.args[2]), v.width)
         self.accessed()
-        return self(f"extractvalue {{ i{w}, i1 }} {pair}, 0")
+        return found
+
+    def exchange(self, p: str, expected: str, new: str, width: int, counter: str = "") -> tuple[str, str]:
+        """Write guest memory that holds what is expected: what it held, and whether it was that. counter: what is odd meanwhile."""
+        pair = self(f"cmpxchg ptr {p}, i{width} {expected}, i{width} {new} seq_cst seq_cst, align {width // 8}")
+        return self(f"extractvalue {{ i{width}, i1 }} {pair}, 0"), self(f"extractvalue {{ i{width}, i1 }} {pair}, 1")
 
     # Reservations. Every atomic operation first counts up, by two, a number that belongs to its address. A conditional store makes the number odd,
     # which keeps other conditional stores out, looks whether it has changed since the reservation was made, and only then compares and swaps: so
@@ -410,12 +419,16 @@ class Lowering:
         address, w = self._address(v.args[0]), v.width
         p = self.host_pointer(address, w, write=False)
         version = self(f"load atomic i32, ptr {self._counter(address, p)} seq_cst, align 4")
-        loaded = self(f"load atomic volatile i{w}, ptr {p} seq_cst, align {w // 8}")
+        loaded = self.load_in_order(p, w)
         self.accessed()
         self.set_field("reserve_addr", address)
         self.set_field("reserve_value", loaded if w == 64 else self(f"zext i{w} {loaded} to i64"))
         self.set_field("reserve_version", self(f"and i32 {version}, -2"))
         return loaded
+
+    def load_in_order(self, p: str, width: int) -> str:
+        """Load guest memory, after everything before and before everything that comes."""
+        return self(f"load atomic volatile i{width}, ptr {p} seq_cst, align {width // 8}")
 
     def _op_store_conditional(self, v: Value) -> str:
         new, w = self.value(v.args[1]), v.args[1].width
@@ -434,12 +447,12 @@ class Lowering:
         expected = self.get_field("reserve_value")
         if w < 64:
             expected = self(f"trunc i64 {expected} to i{w}")
-        pair = self(f"cmpxchg ptr {p}, i{w} {expected}, i{w} {new} seq_cst seq_cst, align {w // 8}")
-        done = self(f"extractvalue {{ i{w}, i1 }} {pair}, 1")
+        _, done = self.exchange(p, expected, new, w, counter)
         other = self(f"zext i1 {self(f'xor i1 {done}, true')} to i32")
+        tried = self.label
         self.line(f"br label %{free}")
         self.start(free)
-        failed = self(f"phi i32 [ {changed}, %{ours} ], [ {other}, %{holds} ]")  # not zero: no block of its own, where registers might be written
+        failed = self(f"phi i32 [ {changed}, %{ours} ], [ {other}, %{tried} ]")  # not zero: no block of its own, where registers might be written
         self(f"atomicrmw add ptr {counter}, i32 1 seq_cst, align 4")
         self.accessed()
         stored = self(f"icmp eq i32 {failed}, 0")

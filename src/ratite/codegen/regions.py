@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import struct
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ratite.bits import align_up
@@ -20,11 +20,12 @@ from ratite.codegen import host_x86_64 as host
 from ratite.codegen.elfobj import Object
 from ratite.codegen.floats import hostable
 from ratite.codegen.forms import Form
+from ratite.codegen.lanes import memory_type, part_of, with_part
 from ratite.codegen.lower import METADATA, Lowering, integer
 from ratite.codegen.stencil import block_of, signature
 from ratite.codegen.tables import PAGE_BITS, TLB_ENTRIES, TLB_SIZE, tlb_base
 from ratite.errors import DefinitionError
-from ratite.ir import ACCESSES, Block, Value
+from ratite.ir import ACCESSES, OPS, Block, Value
 from ratite.isa.arch import Arch
 from ratite.isa.dsl import Insn
 
@@ -42,16 +43,15 @@ _SCOPES = """!20 = distinct !{!20}
 !24 = !{!22}
 """
 _GUEST, _STATE = ", !alias.scope !23, !noalias !24", ", !alias.scope !24, !noalias !23"
+#: Registers in the state are aligned to eight bytes; of vectors LLVM would take more for granted.
+_SLOT = f", align 8{_STATE}"
 
 
-#: How many registers of the guest LLVM gets as values.
-_HELD = 14
+#: How many registers of the guest LLVM gets as values, of those with at most 64 bits and of wider ones.
+_HELD, _HELD_WIDE = 14, 12
 
 #: In regions of more instructions than this, what is remembered of pages is in memory.
 _SMALL = 40
-
-#: An access at this distance from the start of its page, or nearer, lies in the page as a whole, whatever its size.
-_INSIDE = (1 << PAGE_BITS) - 8 + 1
 
 
 #: Bytes to a multiple of which a region's code is placed.
@@ -107,6 +107,23 @@ def delta_of(page: int) -> str:
     return f"delta.{page:x}"
 
 
+class _Kept(NamedTuple):
+    """What is done through a register for which the last page is remembered: whether it is also written, and most bits of an access."""
+
+    written: bool
+    width: int
+
+    def also(self, v: Value) -> _Kept:
+        """With one more load or store."""
+        width = v.width if v.op == "load" else v.args[1].width
+        return _Kept(self.written or v.op == "store", max(self.width, width))
+
+    @property
+    def inside(self) -> int:
+        """From the start of the page, at what distance an access does not lie in it as a whole any more, whatever its size."""
+        return (1 << PAGE_BITS) - self.width // 8 + 1
+
+
 class Piece(NamedTuple):
     """An instruction of a region: guest address, length, text, and its operands by name."""
 
@@ -124,19 +141,20 @@ class Piece(NamedTuple):
 
 
 def is_opaque(block: Block, user: bool) -> bool:
-    """Whether an instruction is left to the stencil tier. Wide registers are: others may be parts of them, which have variables of their own. In
-    processes atomic operations are too: the host may refuse them in their middle."""
+    """Whether an instruction is left to the stencil tier. Those are that access or calculate with more bits at once than the host does; in
+    processes, where an access may be refused, also atomic ones of more than 64 bits."""
     return any(
-        _is_wide(v)
+        (v.op in ("load", "store", "fp") and _widest(v) > host.vector_bits())
         or (v.op in _LEFT_OUT and not _is_rare(block, v))
         or (v.op == "fp" and not hostable(v.attr[0], dict(v.attr[1])))
-        or (user and v.op in ACCESSES and v.op not in ("load", "store"))
+        or (user and v.op in ACCESSES and v.op not in ("load", "store") and _widest(v) > 64)
         for v in block.code
     )
 
 
-def _is_wide(v: Value) -> bool:
-    return v.op in ("reg.get", "reg.set") and max(a.width for a in (v, *v.args)) > 64
+def _widest(v: Value) -> int:
+    """Most bits of an operation's operands and result."""
+    return max(a.width for a in (v, *v.args))
 
 
 def _is_rare(block: Block, v: Value) -> bool:
@@ -167,26 +185,47 @@ class Region:
         self.pieces = {at: piece_of(arch, plan.context, at, word, length) for at, word, length in plan.words}
         self.kept = self._choose_kept()
         self.pins = {p: i for i, p in enumerate(arch.layout.pinned)}
-        self.used, self.held = self._weigh()
+        self.used, self.widths = self._use()
+        self.held = self._weigh()
         self.declarations: set[str] = set()
         self.strict = False
         self.names = 0  # of values so far
 
-    def _weigh(self) -> tuple[dict[Register, bool], set[Register]]:
-        """Registers that are used, and whether they are written; and those that matter most, which LLVM gets as values. The others stay in the
-        state, because values that do not fit into host registers cost more than that: they are copied wherever paths meet."""
-        used: dict[Register, bool] = {}
-        weights: Counter[Register] = Counter()
-        loops = [(to, at) for at, p in self.pieces.items() for to in _targets(p, self.arch.word) if to <= at and to in self.pieces]
+    def _accesses(self) -> Iterator[tuple[int, Value, Register]]:
+        """Every read or write of a register that is done here: guest address of the instruction, what it is, and the register that it is, or is
+        part of."""
         for at, p in self.pieces.items():
-            depth = sum(first <= at <= last for first, last in loops)
             for v in () if self.is_opaque(p) else p.block.code:
                 if v.op in ("reg.get", "reg.set"):
                     register = p.number(v.attr)
                     if register[1] != self.arch.layout.file(register[0]).zero:
-                        used[register] = used.get(register, False) or v.op == "reg.set"
-                        weights[register] += 1 << 3 * min(depth, 4)
-        return used, {register for register, _ in weights.most_common(_HELD)}
+                        yield at, v, self.whole(register)
+
+    def _use(self) -> tuple[dict[Register, bool], dict[Register, int]]:
+        """Registers that are used, and whether they are written; and of how many of their bits anybody knows here."""
+        used: dict[Register, bool] = {}
+        widths: dict[Register, int] = {}
+        for _, v, register in self._accesses():
+            used[register] = used.get(register, False) or v.op == "reg.set"
+            widths[register] = max(widths.get(register, 0), self.arch.layout.slots[v.attr[0]].width)
+        return used, widths
+
+    def _weigh(self) -> set[Register]:
+        """Registers that matter most, which LLVM gets as values. The others stay in the state, because values that do not fit into host registers
+        cost more than that: they are copied wherever paths meet."""
+        loops = [(to, at) for at, p in self.pieces.items() for to in _targets(p, self.arch.word) if to <= at and to in self.pieces]
+        depths = {at: sum(first <= at <= last for first, last in loops) for at in self.pieces}
+        weights: tuple[Counter[Register], Counter[Register]] = Counter(), Counter()
+        for at, _, register in self._accesses():
+            weights[self.widths[register] > 64][register] += 1 << 3 * min(depths[at], 4)
+        return {register for of, most in zip(weights, (_HELD, _HELD_WIDE), strict=True) for register, _ in of.most_common(most)}
+
+    def whole(self, register: Register) -> Register:
+        """The register of which one is a part, itself where it is none."""
+        file, n = register
+        while within := self.arch.layout.file(file).within:
+            file = within
+        return file, n
 
     def is_opaque(self, piece: Piece) -> bool:
         """Whether an instruction is left to the stencil tier."""
@@ -195,17 +234,21 @@ class Region:
     def place(self, register: Register) -> str:
         """Where a register is: a pointer, with what LLVM may know of it."""
         file, n = register
-        return f"ptr %{file}{n}" if register in self.held else f"ptr %e{file}{n}{_STATE}"
+        return f"ptr %{file}{n}" if register in self.held else f"ptr %e{file}{n}{_SLOT}"
 
-    def _choose_kept(self) -> dict[tuple[str, int], bool]:
-        """Registers for which the last page is remembered, and whether something is written through them."""
-        kept: dict[Register, bool] = {}
+    def type_of(self, register: Register) -> str:
+        """What a register is to LLVM, as far as it is known here."""
+        return memory_type(self.widths[register])
+
+    def _choose_kept(self) -> dict[Register, _Kept]:
+        """Registers for which the last page is remembered."""
+        kept: dict[Register, _Kept] = {}
         for p in () if self.arch.user else self.pieces.values():
             for v in p.block.code:
                 base = _base_of(v.args[0]) if v.op in ("load", "store") else None
                 if base is not None and not self.is_opaque(p):
                     register = p.number(base.attr)
-                    kept[register] = kept.get(register, False) or v.op == "store"
+                    kept[register] = kept.get(register, _Kept(False, 64)).also(v)
         return kept
 
     @property
@@ -240,22 +283,19 @@ class Region:
         ]  # fmt: skip
         return "".join(parts) + "\n".join(sorted(self.declarations))
 
-    def _type(self, file: str) -> str:
-        return f"i{self.arch.layout.slots[file].width}"
-
     def _enter(self) -> list[str]:
         lines = [" %fpctl = alloca i32\n", " %to = alloca i64\n"]
         for file, n in self.kept:
             lines += [f" %{file}{n}_{k} = alloca i64\n store i64 0, ptr %{file}{n}_{k}\n" for k in ("page", "delta", "inside")]
-        for file, n in self.used:
-            ty = self._type(file)
+        for register in self.used:
+            (file, n), ty = register, self.type_of(register)
             lines.append(f" %e{file}{n} = getelementptr i8, ptr %env, i64 {self.arch.layout.slots[file].at(n)}\n")
-            if (file, n) in self.held:
+            if register in self.held:
                 lines.append(f" %{file}{n} = alloca {ty}\n")
-            if (file, n) in self.pins:
-                lines.append(f" store {ty} %p{self.pins[file, n]}, {self.place((file, n))}\n")
-            elif (file, n) in self.held:
-                lines.append(f" %v{file}{n} = load {ty}, ptr %e{file}{n}{_STATE}\n store {ty} %v{file}{n}, ptr %{file}{n}\n")
+            if register in self.pins:
+                lines.append(f" store {ty} %p{self.pins[register]}, {self.place(register)}\n")
+            elif register in self.held:
+                lines.append(f" %v{file}{n} = load {ty}, ptr %e{file}{n}{_SLOT}\n store {ty} %v{file}{n}, ptr %{file}{n}\n")
         self.declarations.add(f"@{COUNTER} = external hidden global i8, !absolute_symbol !0")
         lines.append(f" %times = load i64, ptr @{COUNTER}\n %more = add i64 %times, 1\n store i64 %more, ptr @{COUNTER}\n")
         lines += self._check_pages()
@@ -301,13 +341,13 @@ same{i}:
     def _leave(self) -> list[str]:
         lines = ["out:\n"]
         pinned = [f"i{self.arch.word} %p{i}" for i in range(host.PINNED)]
-        for (file, n), written in self.used.items():
-            ty, i = self._type(file), self.pins.get((file, n))
+        for register, written in self.used.items():
+            (file, n), ty, i = register, self.type_of(register), self.pins.get(register)
             if i is not None:
-                lines.append(f" %q{i} = load {ty}, {self.place((file, n))}\n")
+                lines.append(f" %q{i} = load {ty}, {self.place(register)}\n")
                 pinned[i] = f"{ty} %q{i}"
-            elif written and (file, n) in self.held:
-                lines.append(f" %x{file}{n} = load {ty}, ptr %{file}{n}\n store {ty} %x{file}{n}, ptr %e{file}{n}{_STATE}\n")
+            elif written and register in self.held:
+                lines.append(f" %x{file}{n} = load {ty}, ptr %{file}{n}\n store {ty} %x{file}{n}, ptr %e{file}{n}{_SLOT}\n")
         arguments = ", ".join(["ptr %tlb", "ptr %env", *pinned, "i64 poison"])
         return [
             *lines, " %there = load i64, ptr %to\n", " %next = inttoptr i64 %there to ptr\n",
@@ -338,31 +378,38 @@ class _PieceLowering(Lowering):
     def _load_registers(self) -> None:
         for v in self.block.code:
             if v.op in ("reg.get", "reg.set"):
-                file, n = self._number(*v.attr)
-                if n == self.layout.file(file).zero:
-                    continue
-                if ("r", file, n) not in self.current:
-                    self.current["r", file, n] = self(f"load i{self.layout.slots[file].width}, {self.region.place((file, n))}")
+                register = self._register(*v.attr)
+                if register is not None and ("r", *register) not in self.current:
+                    self.current["r", *register] = self(f"load {self.region.type_of(register)}, {self.region.place(register)}")
 
-    def _number(self, file: str, which: str | int) -> tuple[str, int]:
+    def _number(self, file: str, which: str | int) -> Register:
         return self.piece.number((file, which))
 
-    def get_register(self, file: str, which: str | int) -> str:
+    def _register(self, file: str, which: str | int) -> Register | None:
+        """The whole register of which one is a part; None for one that is always zero."""
         file, n = self._number(file, which)
-        return "0" if n == self.layout.file(file).zero else self.current["r", file, n]
+        return None if n == self.layout.file(file).zero else self.region.whole((file, n))
+
+    def get_register(self, file: str, which: str | int) -> str:
+        register = self._register(file, which)
+        if register is None:
+            return "0"
+        return part_of(self, self.current["r", *register], self.region.widths[register], self.layout.slots[file].width)
 
     def set_register(self, file: str, which: str | int, value: str) -> None:
-        file, n = self._number(file, which)
-        if n != self.layout.file(file).zero:
-            self.current["r", file, n] = value
+        register = self._register(file, which)
+        if register is not None:
+            before, width = self.current["r", *register], self.region.widths[register]
+            self.current["r", *register] = with_part(self, before, width, value, self.layout.slots[file].width)
 
     def assigned(self, v: Value) -> Any:
         if v.op == "reg.set":
-            return ("r", *self._number(*v.attr))
+            register = self._register(*v.attr)
+            return None if register is None else ("r", *register)
         return super().assigned(v)
 
     def _key_type(self, key: Any) -> str:
-        return f"i{self.layout.slots[key[1]].width}" if key[0] == "r" else super()._key_type(key)
+        return self.region.type_of((key[1], key[2])) if key[0] == "r" else super()._key_type(key)
 
     def operand(self, v: Value) -> str:
         return integer(self.piece.immediates[v.attr] & ((1 << v.width) - 1), v.width)
@@ -384,10 +431,9 @@ class _PieceLowering(Lowering):
 
     # --- ways on ------------------------------------------------------------------------------------------------------------------
     def _commit(self) -> None:
-        written = {self._number(*v.attr) for v in self.block.code if v.op == "reg.set"}
-        for file, n in sorted(written):
-            if n != self.layout.file(file).zero:
-                self.line(f"store i{self.layout.slots[file].width} {self.current['r', file, n]}, {self.region.place((file, n))}")
+        written = {register for v in self.block.code if v.op == "reg.set" and (register := self._register(*v.attr)) is not None}
+        for register in sorted(written):
+            self.line(f"store {self.region.type_of(register)} {self.current['r', *register]}, {self.region.place(register)}")
 
     def _leave_to(self, symbol: str) -> None:
         self.line(f"store i64 {self.region.address_of(symbol)}, ptr %to")
@@ -476,6 +522,8 @@ class _PieceLowering(Lowering):
 
     # --- memory -------------------------------------------------------------------------------------------------------------------
     def host_pointer(self, address: str, width: int, write: bool) -> str:
+        if self.region.arch.user:
+            return self(f"getelementptr i8, ptr %tlb, i64 {address}")
         _, delta = self._look_up(address, width, write)
         return self(f"inttoptr i64 {self(f'add i64 {delta}, {address}')} to ptr")
 
@@ -506,7 +554,7 @@ class _PieceLowering(Lowering):
         address, write = self._address(v.args[0]), v.op != "load"
         base = _base_of(v.args[0])
         register = None if base is None else self._number(*base.attr)
-        if register not in self.region.kept or width > 64:
+        if register not in self.region.kept:
             return self.host_pointer(address, width, write)
         assert register is not None
         name = f"%{register[0]}{register[1]}"
@@ -519,45 +567,84 @@ class _PieceLowering(Lowering):
         self.line(f"store {kept} i64 {delta}, ptr {name}_delta")
         page = self._page_of(address, width)
         self.line(f"store {kept} i64 {page}, ptr {name}_page")
-        inside = str(_INSIDE)
-        if self.region.kept[register]:  # it must allow both kinds of access to serve for both
+        written, _ = use = self.region.kept[register]
+        inside = str(use.inside)
+        if written:  # it must allow both kinds of access to serve for both
             both = self(f"icmp eq i64 {self._tag(entry, not write)}, {page}")
-            inside = self(f"select i1 {both}, i64 {_INSIDE}, i64 0")
+            inside = self(f"select i1 {both}, i64 {inside}, i64 0")
         self.line(f"store {kept} i64 {inside}, ptr {name}_inside")
         self.line(f"br label %{join}")
         self.start(join)
         delta = self(f"load {kept} i64, ptr {name}_delta")
         return self(f"inttoptr i64 {self(f'add i64 {delta}, {address}')} to ptr")
 
-    def _guarded(self, access: Callable[[tuple[str, str]], None]) -> None:
-        """Add an access of a process, which the host may refuse: its stencil does it again then."""
+    # In a process the host may refuse an access: its stencil does it again then. Every access of an instruction can be refused but its first write,
+    # so nothing is done twice.
+    def _guarded(self, access: Callable[[tuple[str, str]], str], counter: str = "") -> str:
+        """Add an access, as LLVM text for two labels; its result. counter: what has been made odd, and is made even again where it is refused."""
         on, landing = self.new_label(), self.new_label()
-        access((on, landing))
+        text = access((on, landing))
+        name = "" if text.startswith("callbr void") else self(text)
+        if not name:
+            self.line(text)
         self.start(landing)
         self.line(host.STAY)
+        if counter:
+            self(f"atomicrmw add ptr {counter}, i32 1 seq_cst, align 4")
         self._stay_out()
         self.start(on)
+        return name
 
     def _guarded_load(self, v: Value) -> str:
-        pointer = self(f"getelementptr i8, ptr %tlb, i64 {self._address(v.args[0])}")
+        pointer = self.host_pointer(self._address(v.args[0]), v.width, write=False)
         uses = [w for w in self.block.code if any(a is v for a in w.args)]
-        only = uses[0] if len(uses) == 1 and uses[0].op in ("zext", "sext") and uses[0].width in (32, 64) else None
-        to = max(v.width, 32) if only is None else only.width
-        name = ""
+        only = uses[0] if len(uses) == 1 and uses[0].op in ("zext", "sext") and uses[0].width in (32, 64) and v.width <= 64 else None
+        if only is None:
+            return self.taken(v, self._guarded_number(pointer, v.width))
+        self.extended[only.index] = self._guarded(lambda labels: host.guarded_load(pointer, v.width, only.op, f"i{only.width}", labels))
+        return "poison"
 
-        def access(labels: tuple[str, str]) -> None:
-            nonlocal name
-            name = self(host.guarded_load(pointer, v.width, "" if only is None else only.op, to, labels))
-
-        self._guarded(access)
-        if only is not None:
-            self.extended[only.index] = name
-            return "poison"
-        return name if to == v.width else self(f"trunc i{to} {name} to i{v.width}")
+    def _guarded_number(self, pointer: str, width: int) -> str:
+        """A load of a number or vector of some bits."""
+        to = max(width, 32)
+        name = self._guarded(lambda labels: host.guarded_load(pointer, width, "", memory_type(to), labels))
+        return name if to == width else self(f"trunc i{to} {name} to i{width}")
 
     def _guarded_store(self, address: Value, x: Value) -> None:
-        pointer = self(f"getelementptr i8, ptr %tlb, i64 {self._address(address)}")
-        self._guarded(lambda labels: self.line(host.guarded_store(pointer, x.width, self.value(x), labels)))
+        pointer = self.host_pointer(self._address(address), x.width, write=True)
+        value = self.held(x)
+        self._guarded(lambda labels: host.guarded_store(pointer, x.width, memory_type(x.width), value, labels))
+
+    def load_in_order(self, p: str, width: int) -> str:
+        return self._guarded_number(p, width) if self.region.arch.user else super().load_in_order(p, width)
+
+    def exchange(self, p: str, expected: str, new: str, width: int, counter: str = "") -> tuple[str, str]:
+        if not self.region.arch.user:
+            return super().exchange(p, expected, new, width, counter)
+        found = self._guarded(lambda labels: host.guarded_exchange(p, width, expected, new, labels), counter)
+        return found, self(f"icmp eq i{width} {found}, {expected}")
+
+    def reserved_address(self, address: str, p: str) -> str:
+        return address if self.region.arch.user else super().reserved_address(address, p)
+
+    def _op_amo(self, v: Value) -> str:
+        if not self.region.arch.user:
+            return super()._op_amo(v)
+        address, w, head, out = self._address(v.args[0]), v.width, self.new_label(), self.new_label()
+        pointer = self.host_pointer(address, w, write=True)
+        self._count_atomic(address, pointer)
+        first, x = self._guarded_number(pointer, w), self.value(v.args[1])
+        before = self.label
+        self.line(f"br label %{head}")
+        self.start(head)
+        old, place = self("phi"), len(self.lines) - 1
+        row = OPS.get({"max": "smax", "min": "smin"}.get(v.attr, v.attr))
+        new = x if row is None else self.by_row(row, {"a": old, "b": x}, t=f"i{w}", s=f"i{w}")
+        found, done = self.exchange(pointer, old, new, w)
+        self.lines[place] = f" {old} = phi i{w} [ {first}, %{before} ], [ {found}, %{self.label} ]"
+        self.branch(done, out, head, True)
+        self.start(out)
+        return found
 
     def _pure(self, v: Value) -> str:
         return self.extended.get(v.index) or super()._pure(v)
@@ -565,7 +652,7 @@ class _PieceLowering(Lowering):
     def _op_load(self, v: Value) -> str:
         if self.region.arch.user:
             return self._guarded_load(v)
-        return self(f"load volatile i{v.width}, ptr {self._pointer(v, v.width)}, align 1{_GUEST}")
+        return self.taken(v, self(f"load volatile {memory_type(v.width)}, ptr {self._pointer(v, v.width)}, align 1{_GUEST}"))
 
     def _op_store(self, v: Value) -> None:
         x = v.args[1]
@@ -573,7 +660,7 @@ class _PieceLowering(Lowering):
             self._guarded_store(*v.args)
             return
         p = self._pointer(v, x.width)
-        self.line(f"store volatile i{x.width} {self.value(x)}, ptr {p}, align 1{_GUEST}")
+        self.line(f"store volatile {memory_type(x.width)} {self.held(x)}, ptr {p}, align 1{_GUEST}")
 
     # --- floating point -----------------------------------------------------------------------------------------------------------
     def unknown_float(self, ty: str, x: str) -> str:
@@ -587,7 +674,7 @@ def _base_of(address: Value) -> Value | None:
         if len(v.args) == 2 and v.args[1].op not in ("const", "operand"):
             return None
         v = v.args[0]
-    return v if v.op == "reg.get" else None
+    return v if v.op == "reg.get" and v.width <= 64 else None
 
 
 def _rotated(n: int, width: int) -> int:

@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from ratite.errors import UsageError
+from ratite.isa.loongarch.arch import make_arch
 from ratite.isa.loongarch.cpus import parse_cpu
 from ratite.testing.conformance import Case, Engine, Generator, Outcome, Report
 from ratite.testing.conformance.linux_peer import LinuxPeer, version_of
-from ratite.testing.conformance.loongarch import EVENTS, SKIPS, TARGET, VIEWS, is_vector, subject
+from ratite.testing.conformance.loongarch import EVENTS, HANDLES, SKIPS, TARGET, VIEWS, is_vector, subject
+from ratite.testing.conformance.native import RegionPeer
 from ratite.testing.conformance.reference import ReferenceEngine
 from ratite.user.abi.loongarch import LoongArch64
 from tests.isa.loongarch import recorded
@@ -66,6 +68,21 @@ def test_linux_program_agrees_with_reference(own_library: Path, tmp_path: Path) 
     if missing := TARGET.missing():
         pytest.skip(missing)
     _compare(_vector_cases(1), LinuxPeer.ratite("ratite", "loongarch64", TARGET, ["-cpu", "max"], tmp_path))
+
+
+def test_regions_agree_with_reference() -> None:
+    """The same as regions of a bare machine, each compiled for its case: one in ten, which ones differs with every instruction."""
+    peer = RegionPeer(make_arch(parse_cpu("max")), HANDLES)
+    _compare(_vector_cases(1)[::10], peer)
+    peer.close()
+
+
+def test_regions_of_a_process_agree_with_reference(tmp_path: Path) -> None:
+    """Accesses of memory in regions of a Linux program, also where there is none."""
+    if missing := TARGET.missing():
+        pytest.skip(missing)
+    cases = [case for case in _vector_cases(1) if case.insn.name.lstrip("x").startswith(("vld", "vst"))]
+    _compare(cases, LinuxPeer.ratite("ratite", "loongarch64", TARGET, ["-cpu", "max", "-region", "always"], tmp_path))
 
 
 # --- gates --------------------------------------------------------------------------------------------------------------
