@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 #: Seconds of processor time between two questions: fewest, while execution is found where it has been before and nothing is compiled; most, and by
 #: how much an interval is longer than the one before while it is found elsewhere each time, as in a boot, or in regions.
-_SHORTEST, _LONGEST, _LONGER = 0.02, 0.08, 1.25
+_SHORTEST, _LONGEST, _LONGER = 0.02, 0.1, 1.5
 #: Seconds until somebody looks again while a region waits to be placed, and by the clock while one is being compiled elsewhere.
 _SOON, _ANSWERS = 0.01, 0.1
 #: For how many seconds of processor time execution has to be found at a place before its loop is looked at; twice as long for each time that code of
@@ -52,8 +52,9 @@ _MOST_CREDIT = 0.1
 _WORTH, _WORTH_AGAIN = 4, 2
 #: By how much longer execution has to be found at a place where no region came of it, until it is looked at again.
 _LATER, _MUCH_LATER = 2, 8
-#: Which part of that time is spent in the page where it was found, probably; and how many instructions a loop has.
-_IN_PAGE, _USUAL = 1 / 2, 40
+#: Which part of that time is spent in the page where it was found, probably; which part of all time is so at least, or whatever is gained there does
+#: not matter; and how many instructions a loop has.
+_IN_PAGE, _MATTERS, _USUAL = 0.8, 1 / 32, 40
 #: Seconds that compiling takes, at first and for each instruction, until that has been measured; and the first time, which loads LLVM.
 _START_COST, _COST, _FIRST_COST = 0.01, 0.0007, 0.1
 #: A region that is entered more often in a second of processor time than this costs more than it gains: to enter and to leave it takes as long as ten
@@ -67,8 +68,9 @@ _AHEAD = 2
 _MEMORY_SHARE = 1 / 4
 #: Compiling may take this part of the processor time of the process, and so many seconds before that counts where another process does it.
 _TIME_SHARE, _GRACE = 0.1, 0.3
-#: The part of that time that may be taken by looking at loops, most of which are not compiled in the end.
-_LOOKING_SHARE = 0.01
+#: The part of that time that may be taken by looking at loops, most of which are not compiled in the end; how long one takes, about; and for which
+#: part of all time execution has to be found in a page so that it is looked at anyway.
+_LOOKING_SHARE, _LOOK, _DOMINATES = 0.005, 0.02, 1 / 6
 
 
 class _Ready(NamedTuple):
@@ -242,8 +244,7 @@ class Regions:
         if inside or place in self._tried:
             self._interval = min(self._interval * _LONGER, _LONGEST)
             return
-        been_here = self._found.of(key) > 0
-        self._interval = _SHORTEST if been_here else min(self._interval * _LONGER, _LONGEST)
+        self._interval = _SHORTEST if self._new[place] else min(self._interval * _LONGER, _LONGEST)
         if place not in self._looked:
             self._looked.add(place)
             self._seen.append(place)
@@ -261,7 +262,7 @@ class Regions:
     def _may_be_worth(self, key: PageKey) -> bool:
         """Whether it makes sense to look at a loop of a page: that takes some hundredths of a second."""
         least = self._worth(key) * (self._first_cost + _COST * _USUAL)
-        return self._outside >= least and self._found.of(key) >= _IN_PAGE * least
+        return self._found.of(key) >= max(_IN_PAGE * least, _MATTERS * self._outside)
 
     @property
     def _first_cost(self) -> float:
@@ -469,6 +470,8 @@ class Regions:
             now = time.process_time() - time.thread_time()
             asked = sum(vcpu.ask() for vcpu in list(self._engine.vcpus))
             self._credit, before = min((now - before) / max(asked, 1), _MOST_CREDIT), now
+            if not asked:  # executing Python, for devices or new code
+                self._interval = min(self._interval * _LONGER, _LONGEST)
             self._attend()
         sleep.close()
 
@@ -480,6 +483,8 @@ class Regions:
         self._judge()
         while self._asked and not self._closing.is_set() and self._may_compile():
             place = max(self._asked, key=self._found.__getitem__)
+            if not self._may_look(place):
+                break
             self._asked.remove(place)
             if self._found[place] < self._threshold(*place):  # a region has come to it since
                 self._tried.discard(place)
@@ -510,11 +515,14 @@ class Regions:
         if self._compilers is not None and self._compilers.busy >= _AHEAD:
             return False
         elapsed = time.process_time() - self._begin
-        if self._looking > _LOOKING_SHARE * elapsed:
-            return False
         if self._engine.user is not None:  # LLVM works in the process itself, which may be a short one: what counts is its time in all runs
             return self._spent + self._first_cost <= _TIME_SHARE * (elapsed + self._earlier)
         return self._spent < _GRACE + _TIME_SHARE * elapsed
+
+    def _may_look(self, place: tuple[PageKey, int]) -> bool:
+        """Whether the time that it takes to look at a loop does not matter: in a long run, or because so much time is spent in its page."""
+        elapsed = time.process_time() - self._begin
+        return self._looking + _LOOK <= _LOOKING_SHARE * elapsed or self._found.of(place[0]) >= _DOMINATES * self._outside
 
     def _build(self, place: tuple[PageKey, int], worth: float) -> None:
         begin = time.thread_time()
