@@ -545,8 +545,7 @@ def test_hot_pages_are_remembered_when_they_go(own_cache: Path) -> None:
 
 
 def test_what_came_to_nothing_is_not_tried_in_every_run(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A plan that a run has not lived to see the code of is made again when the loop has been hot for twice as long, the time after it was made left
-    out."""
+    """A plan that a run has not lived to see the code of is made again when the loop has been hot for twice as long."""
     orders: list[int] = []
 
     class Slow(Steady):
@@ -559,7 +558,7 @@ def test_what_came_to_nothing_is_not_tried_in_every_run(own_cache: Path, monkeyp
     for _ in range(9):
         one_run(0.3)
         counts.append(len(orders))
-    assert counts == [0, 1, 1, 2, 2, 2, 3, 3, 3]
+    assert counts == [0, 1, 2, 2, 3, 3, 3, 3, 4]
 
 
 def test_a_region_is_placed_once_wherever_it_is_found(own_cache: Path) -> None:

@@ -51,7 +51,7 @@ _MOST_CREDIT = 0.1
 #: third faster. What is executed in more than one run will be in others, too.
 _WORTH, _WORTH_AGAIN = 4, 2
 #: By how much longer execution has to be found at a place where no region came of it, until it is looked at again.
-_LATER, _MUCH_LATER = 2, 8
+_A_BIT_LATER, _LATER, _MUCH_LATER = 1.2, 2, 8
 #: Which part of that time is spent in the page where it was found, probably; which part of all time is so at least, or whatever is gained there does
 #: not matter; and how many instructions a loop has.
 _IN_PAGE, _MATTERS, _USUAL = 0.8, 1 / 32, 40
@@ -242,6 +242,8 @@ class Regions:
         if self._ready or self._useless:
             self._install()
         if inside or place in self._tried:
+            if not inside:  # a region may come to it too late for this run
+                self._new[place] += self._credit
             self._interval = min(self._interval * _LONGER, _LONGEST)
             return
         self._interval = _SHORTEST if self._new[place] else min(self._interval * _LONGER, _LONGEST)
@@ -532,7 +534,7 @@ class Regions:
         if chosen is None:
             self._put_off([place], _MUCH_LATER)
         elif (seconds := self._seconds_in(chosen)) < (enough := worth * self._cost(chosen)):
-            self._put_off(self._places_in(chosen), min(max(enough / max(seconds, HOT), _LATER), _MUCH_LATER))
+            self._put_off(self._places_in(chosen), min(max(enough / max(seconds, HOT), _A_BIT_LATER), _MUCH_LATER))
             self._tried.discard(place)
         else:
             self._put_off(self._places_in(chosen), _LATER)  # for a run that ends before it is compiled, and the next ones
