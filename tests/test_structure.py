@@ -55,7 +55,7 @@ FREE = {"cli", "library", "testing", "machine_runner", "__init__"}
 
 # Known exceptions, each with its reason.
 EXCEPTIONS = {
-    ("cpu", "isa"): "cpu.user and cpu.system choose the instruction set by the architecture's name, lazily; cpu.region_server too",
+    ("cpu", "isa"): "cpu.user and cpu.system choose the instruction set by the architecture's name, lazily; cpu.service too",
 }
 
 

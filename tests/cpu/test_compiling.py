@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from ratite.cpu.compiling import Compiler
 from tests.isa.riscv.harts import CODE, MACHINE_HANDLER, NOP, STOP, Bench, jump
 
 MUL = 0x02B50533  # mul a0, a0, a1
@@ -19,6 +20,7 @@ class Slow:
 
     def __init__(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
         library = bench.engine.library
+        bench.engine.compiler = Compiler(library)  # the thread, without a process
         self._find, self._compile = library.find, library.compile
         self.may_end, self.asked = threading.Event(), 0
         self.failure: Exception | None = None

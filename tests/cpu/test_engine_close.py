@@ -10,6 +10,7 @@ import pytest
 
 from ratite import Machine, guests
 from ratite.errors import HostError
+from tests.isa.riscv.harts import Bench
 
 MONITOR = ("-m", "64", "-bios", "none", "-kernel", str(guests.monitor("riscv64")))
 PROMPT = "ratite> "
@@ -55,3 +56,16 @@ def test_a_closed_machine_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Mon
         engine.vcpus[0].call("wakeup")
     with pytest.raises(HostError, match="closed"):
         engine.vcpus[0].run()
+
+
+def test_threads_that_go_on_change_nothing_while_it_is_saved() -> None:
+    """A process ends while other threads of it translate: what is being written is not theirs to change meanwhile."""
+    bench = Bench(native=True)
+    lock = bench.engine.lock
+    held: list[bool] = []
+    with pytest.MonkeyPatch.context() as patch:
+        for part in (bench.engine.library, bench.engine.store):
+            patch.setattr(part, "close", lambda: held.append(lock._is_owned()))  # type: ignore[attr-defined]
+        bench.engine.save()
+    assert held == [True, True]
+    bench.engine.close()

@@ -160,3 +160,45 @@ def test_a_page_is_kept_before_it_is_overwritten() -> None:
     assert bench.cpu.run().kind == "stop"
     bench.close()
     assert restored(run()) == 1
+
+
+def execute(*pieces: tuple[int, tuple[int, ...]]) -> harts.Bench:
+    """Run words at distances from the start of a page, beginning with the first ones, on a new hart."""
+    bench = harts.Bench(native=True)
+    for distance, words in pieces:
+        bench.memory.dma_write(harts.CODE + distance, b"".join(word.to_bytes(4, "little") for word in words))
+    bench.state.next_pc = harts.CODE + pieces[0][0]
+    assert bench.cpu.run().kind == "stop"
+    return bench
+
+
+def test_a_page_with_data_is_found_as_it_was_before_the_data_changed() -> None:
+    """A page is looked for when nothing of it has been executed; what is translated after stores beside the code is found then, too."""
+    sw = 0x20 << 25 | A0 << 20 | A2 << 15 | 2 << 12 | 0x23  # sw a0, 1024(a2)
+    jr = 0x200 << 20 | A2 << 15 | 0x67  # jalr zero, 512(a2)
+    pieces = (
+        (0, (auipc(A2), addi(A0, 0, 77), sw, jr)),
+        (0x200, (addi(A0, A0, 1), harts.jump(harts.STOP - harts.CODE - 0x204))),
+        (0x400, (0,)),
+    )
+    first = execute(*pieces)
+    assert first.x[A0] == 78
+    assert first.memory.dma_read(harts.CODE + 0x400, 1) == b"M"
+    first.close()
+    second = execute(*pieces)
+    assert second.x[A0] == 78
+    assert restored(second) == 1
+    assert second.engine.translator.instructions == 0
+
+
+def test_only_an_instruction_across_pages_is_translated_again() -> None:
+    """Its code knows where the next page lies; what comes before it does not."""
+    rest = 0x1002
+    pieces = (0xFF2, (addi(A0, 0, 1), addi(A0, A0, 2), addi(A0, A0, 4), addi(A0, A0, 8), harts.jump(harts.STOP - harts.CODE - rest)))
+    first = execute(pieces)
+    assert first.x[A0] == 15
+    first.close()
+    second = execute(pieces)
+    assert second.x[A0] == 15
+    assert restored(second) == 2
+    assert second.engine.translator.instructions == 1

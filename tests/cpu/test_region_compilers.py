@@ -16,6 +16,7 @@ from ratite.codegen.library import key_of
 from ratite.codegen.regions import Compiled, Plan
 from ratite.cpu import region_compilers
 from ratite.cpu.region_compilers import Answer, OwnProcess, OwnThread
+from ratite.cpu.region_server import NICE
 from ratite.isa.target import find_target
 
 #: Adds one, over and over; the word of `addi a0, a0, 1` and that of a jump back to it.
@@ -40,7 +41,7 @@ def wait(compilers: OwnProcess) -> list[Answer]:
         found = compilers.answers()
         if found:
             return found
-        connection = compilers._connection
+        connection = compilers.companion.connection
         select.select([] if connection is None else [connection], [], [], 0.02)
     raise AssertionError("there was no answer")
 
@@ -75,13 +76,13 @@ def test_its_code_is_that_of_the_own_thread(compilers: OwnProcess) -> None:
     assert found.seconds > 0
 
 
-def test_it_stays_for_the_next_plan_and_has_no_rank(compilers: OwnProcess) -> None:
+def test_it_stays_for_the_next_plan_and_has_a_low_rank(compilers: OwnProcess) -> None:
     for number in (1, 2):
         assert compilers.order(PLAN) == number
         assert wait(compilers)[0].number == number
-        assert compilers.process is not None
-        assert os.getpriority(os.PRIO_PROCESS, compilers.process) == 19
-    assert compilers._starts == 1
+        assert compilers.companion.process is not None
+        assert os.getpriority(os.PRIO_PROCESS, compilers.companion.process) == min(os.getpriority(os.PRIO_PROCESS, 0) + NICE, 19)
+    assert compilers.companion.starts == 1
 
 
 def test_what_is_left_to_stencils_is_said(compilers: OwnProcess) -> None:
@@ -99,10 +100,10 @@ def test_a_plan_that_makes_no_sense_ends_nothing(compilers: OwnProcess) -> None:
 def test_a_killed_process_is_started_once_more(compilers: OwnProcess) -> None:
     for lost in (False, True):
         compilers.order(PLAN)
-        process = compilers.process
+        process = compilers.companion.process
         assert process is not None
         os.kill(process, signal.SIGKILL)
-        assert wait(compilers) == [Answer(compilers._numbers, None, 0.0, "the compiling process has ended")]
+        assert wait(compilers) == [Answer(1 + lost, None, 0.0, "the compiling process has ended")]
         assert gone(process)
         assert compilers.lost is lost
         assert compilers.busy == 0
@@ -112,7 +113,7 @@ def test_one_that_hangs_is_killed() -> None:
     clock = Clock()
     compilers = OwnProcess(ARCH, key_of(ARCH), "import time; time.sleep(1000)", clock)
     compilers.order(PLAN)
-    process = compilers.process
+    process = compilers.companion.process
     assert process is not None
     assert compilers.answers() == []
     clock.now = region_compilers._LIMIT + 1
@@ -129,10 +130,10 @@ def test_one_that_hangs_is_killed() -> None:
         "import os; os.write(0, bytes(64))",
         "import os; os.write(0, b'RTRG' + bytes(12) + b'x' * 50)",
         "import os; os.write(0, b'RTRG' + b'\\xff' * 12)",
-        "from ratite.cpu.region_server import message; import os, marshal; os.write(0, message(marshal.dumps((77, 0.0, None, ''))))",
-        "from ratite.cpu.region_server import message; import os; os.write(0, message(b'junk'))",
-        "from ratite.cpu.region_server import message; import os, marshal; os.write(0, message(marshal.dumps((1, 0.0, (1, 2), ''))))",
-        "from ratite.cpu.region_server import message; import os, marshal; os.write(0, message(marshal.dumps(5)))",
+        "from ratite.cpu.service import message; import os, marshal; os.write(0, message(marshal.dumps((77, (0.0, None, '')))))",
+        "from ratite.cpu.service import message; import os; os.write(0, message(b'junk'))",
+        "from ratite.cpu.service import message; import os, marshal; os.write(0, message(marshal.dumps((1, (0.0, (1, 2), '')))))",
+        "from ratite.cpu.service import message; import os, marshal; os.write(0, message(marshal.dumps(5)))",
     ],
 )
 def test_garbage_is_not_believed(program: str) -> None:
@@ -141,7 +142,7 @@ def test_garbage_is_not_believed(program: str) -> None:
     (answer,) = wait(compilers)
     assert answer.compiled is None
     assert answer.why.startswith("the compiling process")
-    assert compilers.process is None
+    assert compilers.companion.process is None
     compilers.close()
 
 
@@ -163,7 +164,7 @@ def test_no_python_no_region(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_closing_waits_for_nothing_and_leaves_no_process(compilers: OwnProcess) -> None:
     compilers.order(PLAN)
-    process = compilers.process
+    process = compilers.companion.process
     assert process is not None
     compilers.close()
     assert gone(process)
@@ -174,7 +175,7 @@ def test_it_dies_with_its_parent() -> None:
     """Also when that is killed, and others have its end of the socket."""
     text = (
         "import os, sys, time; from tests.cpu.test_region_compilers import ARCH, PLAN, OwnProcess, key_of, wait\n"
-        "c = OwnProcess(ARCH, key_of(ARCH)); c.order(PLAN); wait(c); print(c.process, flush=True); os.kill(os.getpid(), 9)"
+        "c = OwnProcess(ARCH, key_of(ARCH)); c.order(PLAN); wait(c); print(c.companion.process, flush=True); os.kill(os.getpid(), 9)"
     )
     found = subprocess.run([sys.executable, "-c", text], stdout=subprocess.PIPE, timeout=60)
     process = int(found.stdout)

@@ -428,7 +428,7 @@ def test_closing_ends_what_is_being_compiled() -> None:
     key = native.cpu.page_key(harts.CODE + 4)
     assert key is not None
     regions._build((key, 4), 0)
-    process = compilers.process
+    process = compilers.companion.process
     assert process is not None
     native.close()
     with pytest.raises(ProcessLookupError):
@@ -526,6 +526,7 @@ def test_other_code_in_the_same_place_was_not_hot(own_cache: Path) -> None:
 
     def change(bench: harts.Bench) -> None:
         bench.memory.dma_write(harts.CODE + 0x800, b"other")
+        bench.engine.invalidate_page(next(iter(bench.engine.by_host)))
         summing(bench, DATA)
         finish(bench)
 

@@ -6,13 +6,15 @@ memory; an immediate is zero, small or large, of either sign (`ratite.codegen.st
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ratite.codegen import host_x86_64 as host
 from ratite.codegen.kinds import MEMORY, ZERO
 
 if TYPE_CHECKING:
     from ratite.codegen.inspect_x86_64 import RegisterField
+    from ratite.isa.dsl import Insn, Layout
+
 
 class Form(NamedTuple):
     """What determines an instruction's text: its name, static operands, and privilege mode (-1 where that does not matter)."""
@@ -22,12 +24,23 @@ class Form(NamedTuple):
     context: int
 
 
+def form_of(insn: Insn, statics: tuple[int, ...], context: int) -> Form:
+    """The form of an instruction in a context."""
+    return Form(insn.text.name, statics, context if insn.text.privileged else -1)
+
+
 class Key(NamedTuple):
     """A form with the classes of its register and immediate operands."""
 
     form: Form
     regs: tuple[int, ...]
     imms: tuple[str, ...]
+
+
+def key_from(plain: Any) -> Key:
+    """The key that has become plain tuples."""
+    (name, statics, context), regs, imms = plain
+    return Key(Form(name, statics, context), regs, imms)
 
 
 class Hole(NamedTuple):
@@ -90,6 +103,17 @@ def canonical(regs: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]] 
     if len(pins) > len(host.CANONICAL):
         return None
     return tuple([cls if cls < 0 else host.CANONICAL[pins.index(cls)] for cls in regs]), tuple(pins)
+
+
+def register_classes(layout: Layout) -> dict[str, list[int]]:
+    """The class of each register, by file."""
+    pins = {p: i for i, p in enumerate(layout.pinned)}
+    found = {}
+    for slot in layout.slots.values():
+        if hasattr(slot.decl, "count"):
+            file = layout.file(slot.name)
+            found[slot.name] = [ZERO if n == file.zero else pins.get((slot.name, n), MEMORY) for n in range(file.count)]
+    return found
 
 
 def imm_class(kind: str, value: int) -> str:

@@ -170,9 +170,9 @@ def key_of(arch: Arch, folder: str = "") -> str:
     return h.hexdigest()
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Tuples with names as tuples without, which can be written to a file."""
-    return tuple([_plain(v) for v in value]) if isinstance(value, tuple) else value
+    return tuple([plain(v) for v in value]) if isinstance(value, tuple) else value
 
 
 class Library:
@@ -321,19 +321,26 @@ class Library:
             return Key(form, regs, imms)
         return Key(form, same[0], imms)
 
+    def still_missing(self, jobs: Sequence[Job]) -> list[Job]:
+        """Those of `jobs` that have to be compiled: other processes may have done it meanwhile."""
+        self._refresh()
+        return [job for job in jobs if plain(job.key) not in self.stencils]
+
     def compile(self, jobs: Sequence[Job]) -> None:
         """Compile the forms of `jobs` and keep them, unless another process has done it meanwhile."""
         from ratite.codegen.stencil import compile_stencils
 
-        if self._refresh():
-            jobs = [job for job in jobs if (tuple(job.key.form), job.key.regs, job.key.imms) not in self.stencils]
+        jobs = self.still_missing(jobs)
         begin = time.monotonic_ns()
         compiled = compile_stencils(self.arch, jobs)
-        self.compile_ns += time.monotonic_ns() - begin
-        self.compiled += len(compiled)
-        for key, s in compiled.items():
-            self.stencils[tuple(key.form), key.regs, key.imms] = _plain(s)
-        self._changed += len(compiled)
+        self.add({plain(key): plain(stencil) for key, stencil in compiled.items()}, time.monotonic_ns() - begin)
+
+    def add(self, stencils: dict[Any, Any], nanoseconds: int) -> None:
+        """Keep compiled forms, keys and stencils as plain tuples, and count the time that they took."""
+        self.compile_ns += nanoseconds
+        self.compiled += len(stencils)
+        self.stencils.update(stencils)
+        self._changed += len(stencils)
         if self._changed >= _SAVE_EVERY and not self.arch.user:  # a process's guest would see the file descriptors of a save
             self.save()
 

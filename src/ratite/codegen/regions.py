@@ -19,7 +19,7 @@ from ratite.bits import align_up
 from ratite.codegen import host_x86_64 as host
 from ratite.codegen.elfobj import Object
 from ratite.codegen.floats import hostable
-from ratite.codegen.forms import Form
+from ratite.codegen.forms import form_of
 from ratite.codegen.lanes import memory_type, part_of, with_part
 from ratite.codegen.lower import METADATA, Lowering, integer
 from ratite.codegen.stencil import block_of, signature
@@ -160,11 +160,6 @@ def _widest(v: Value) -> int:
 def _is_rare(block: Block, v: Value) -> bool:
     """Whether an exception is only one of the ways an instruction can go."""
     return v.op == "trap" and any(w.op == "if" for w in block.code[: v.index])
-
-
-def form_of(insn: Insn, statics: tuple[int, ...], context: int) -> Form:
-    """The form of an instruction in a context."""
-    return Form(insn.text.name, statics, context if insn.text.privileged else -1)
 
 
 def piece_of(arch: Arch, context: int, at: int, word: int, length: int) -> Piece:

@@ -359,6 +359,13 @@ class Job(NamedTuple):
     block: Block
 
 
+def texts(arch: Arch) -> dict[str, Insn]:
+    """Whatever forms are of, by the name in them."""
+    from ratite.codegen import pseudo
+
+    return {insn.text.name: insn.text for insn in (*arch.decoder.insns, arch.illegal, *pseudo.ALL)}
+
+
 def compile_stencils(arch: Arch, jobs: Sequence[Job]) -> dict[Key, Stencil]:
     """Compile forms in one LLVM module. A form whose immediates can not be found in the code is compiled again with opaque ones, and one
     that changes registers before an access that may fault so that it does not."""

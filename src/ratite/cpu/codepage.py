@@ -65,10 +65,14 @@ class CodePage:
     offset is. pending: branches to offsets that are not translated yet, to be linked directly when they are: host addresses of their displacements.
     published: offsets that are in the table which native code searches. inside: offsets that are translated but can not be entered. regions:
     offsets at which a region begins, with its host address. detours: displacements that lead into regions, by host address, and what was there
-    before. kept: what `known` was when the store of translations took the page.
+    before. kept: what `known` was when the store of translations took the page. name: what it looked for when the page was new; before_writes: the
+    bytes before the first write beside its code, if there was one.
     """
 
-    __slots__ = ("address", "base", "data", "detours", "entries", "inside", "kept", "key", "limit", "pending", "published", "regions", "units")
+    __slots__ = (
+        "address", "base", "before_writes", "data", "detours", "entries", "inside", "kept", "key", "limit", "name", "pending", "published",
+        "regions", "units",
+    )  # fmt: skip
 
     def __init__(self, key: PageKey, data: memoryview) -> None:
         self.key, self.base = key, key[1]
@@ -83,6 +87,8 @@ class CodePage:
         self.regions: dict[int, int] = {}
         self.detours: dict[int, bytes] = {}
         self.kept = 0
+        self.name = b""
+        self.before_writes: bytes | None = None
 
     def word(self, offset: int, units: bytes) -> tuple[int, int]:
         """The instruction at an offset, which lies in this page as a whole, and its length in bytes. units: see `ratite.isa.arch.Arch.long`."""

@@ -8,7 +8,7 @@ import struct
 import threading
 import time
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from operator import itemgetter
 
@@ -18,7 +18,7 @@ from ratite.codegen.host_x86_64 import READ_CHECKED, SYSTEM_CALL
 from ratite.codegen.library import Library
 from ratite.codegen.tables import CONSTANT_ALIGNMENT, CONSTANT_SIZE, ENTRY_BITS, RESERVATIONS
 from ratite.cpu.codepage import PAGE, CodePage, PageKey
-from ratite.cpu.compiling import Awaited, Compiler, Order
+from ratite.cpu.compiling import Awaited, Order, with_processes
 from ratite.cpu.exclusive import Exclusive
 from ratite.cpu.hostmem import HostBuffer
 from ratite.cpu.joiner import Joiner
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from typing import Any, Protocol
 
     from ratite.codegen.reference import Move
+    from ratite.codegen.stencil import Job
     from ratite.cpu.alarms import Alarms
     from ratite.cpu.faults import Faults
     from ratite.cpu.perfmap import PerfMap
@@ -119,6 +120,9 @@ class Engine:
         self.counting = tuning.counting
         self.library = Library(arch, persistent=tuning.cache)
         self.memory = CodeMemory(code_size, single=tuning.perf)
+        self.compiler = with_processes(self.library) if space is not None and not tuning.counting else None
+        if self.compiler is not None and not self.library.stencils:
+            self.compiler.begin()
         self.symbols = self._load_runtime()
         self._numbers: dict[str | bytes, int] = {}
         self._data: dict[int, bytes] = {}
@@ -136,7 +140,6 @@ class Engine:
         self.joiner = Joiner(self.function("join", ctypes.c_uint64, ctypes.c_void_p))
         self.choosing = Choosing(self)
         self.translator = Translator(self)
-        self.compiler = Compiler(self.library) if space is not None and not tuning.counting else None
         self._awaited: dict[tuple[PageKey, int], list[Order]] = {}
         self.placer = Placer(self)
         self._enter = self.function("enter_code", None, ctypes.c_void_p, *[ctypes.c_uint64] * 3)
@@ -298,6 +301,10 @@ class Engine:
         """Whether a page with translated code is written so often beside it that its code is not worth keeping; counts this write."""
         count = self._writes[host_page] = self._writes.get(host_page, 0) + 1
         if count == 1:
+            for key in self.by_host.get(host_page, ()):
+                page = self.pages.get(key)
+                if page is not None and key[0] == host_page:
+                    page.before_writes = page.data.tobytes()
             self._keep(host_page)
         return count > _WRITES_BESIDE_CODE
 
@@ -332,6 +339,18 @@ class Engine:
         except Awaited as awaited:
             self._awaited[place] = awaited.orders
             raise
+
+    def compile(self, jobs: Sequence[Job]) -> None:
+        """Compile forms while the calling thread waits."""
+        if self.compiler is None:
+            self.library.compile(jobs)
+            return
+        with self.lock:
+            orders = self.compiler.order(jobs)
+        for order in orders:
+            order.done.wait()
+            if order.failure is not None:
+                raise order.failure
 
     def interrupted(self) -> bool:
         """Whether the processor for which pages are translated should look at interrupts."""
@@ -535,15 +554,16 @@ class Engine:
                     self.perf_map.forked(names)
 
     def save(self) -> None:
-        """Write what is new to disk. Nothing is compiled on other threads any more."""
+        """Write what is new to disk. Nothing is compiled on other threads any more; those of a process may still be translating."""
         if self.sampler is not None:
             self.sampler.close()
         if self.regions is not None:
             self.regions.close()
         if self.compiler is not None:
             self.compiler.close()
-        self.library.close()
-        self.store.close()
+        with self.lock:
+            self.library.close()
+            self.store.close()
 
     def close(self) -> None:
         """The end: write what is new to disk, and give threads and code memory back. No vCPU is running; the state of each can still be read, but

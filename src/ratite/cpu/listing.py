@@ -45,11 +45,11 @@ def _host_lines(
 
 def block_listings(arch: Arch, words: Sequence[tuple[int, int]], context: int) -> Iterator[str]:
     """The intermediate representation of instruction words (word, length): what `-d op` writes."""
-    from ratite.codegen.forms import Form
+    from ratite.codegen.forms import form_of
     from ratite.codegen.stencil import block_of
     from ratite.ir.printer import listing
 
     for word, length in words:
         insn = arch.decoder.decode(word, length) or arch.illegal
         statics = tuple(int(g(word)) for g in insn.getters[0])
-        yield listing(block_of(insn, arch, Form(insn.text.name, statics, context if insn.text.privileged else -1)))
+        yield listing(block_of(insn, arch, form_of(insn, statics, context)))

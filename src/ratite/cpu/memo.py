@@ -23,9 +23,9 @@ from typing import TYPE_CHECKING, Any
 
 from ratite.codegen import host_x86_64 as host
 from ratite.codegen.choosing import BRANCHES, ENDS, FLOW_AT, FORKS, GOES_ON, RETURNS, UNITS_AT
-from ratite.codegen.forms import Form, FormInfo, Key, imm_class, of_either_sign
+from ratite.codegen.forms import Form, FormInfo, Key, form_of, imm_class, of_either_sign, register_classes
 from ratite.codegen.joining import AWAY, CODE_AT, MISS, TO, late_value_at, record, relocation
-from ratite.codegen.kinds import ADDRESS32, ADDRESS64, CONSTANT, FIXED, MEMORY, MISS_HANDLERS, MISS_LOAD, MISS_STORE, STUB, TAKEN, ZERO
+from ratite.codegen.kinds import ADDRESS32, ADDRESS64, CONSTANT, FIXED, MISS_HANDLERS, MISS_LOAD, MISS_STORE, STUB, TAKEN, ZERO
 from ratite.codegen.placing import RELOCATE_ABSOLUTE, RELOCATE_PAGE32, RELOCATE_PAGE64, RELOCATE_SYMBOL
 from ratite.codegen.tables import JUMP_BASE, JUMP_SIZE
 from ratite.cpu.compiling import Missing
@@ -134,14 +134,8 @@ class Memo:
     def __init__(self, engine: Engine, context: int) -> None:
         self.engine, self.context = engine, context
         layout = engine.arch.layout
-        pins = {p: i for i, p in enumerate(layout.pinned)}
-        self.classes: dict[str, list[int]] = {}
-        self.offsets: dict[str, list[int]] = {}
-        for slot in layout.slots.values():
-            if hasattr(slot.decl, "count"):
-                file = layout.file(slot.name)
-                self.classes[slot.name] = [ZERO if n == file.zero else pins.get((slot.name, n), MEMORY) for n in range(file.count)]
-                self.offsets[slot.name] = [slot.at(n) for n in range(file.count)]
+        self.classes = register_classes(layout)
+        self.offsets = {name: [layout.slots[name].at(n) for n in range(len(classes))] for name, classes in self.classes.items()}
         self.words = KnownWords(engine, engine.joiner.records, self._files())
         self.jump_cache = JUMP_BASE + context * JUMP_SIZE
         self._goto: Entry | None = None
@@ -197,13 +191,9 @@ class Memo:
 
         return self._build(getattr(pseudo, name), 0, length, imms)
 
-    def form_of(self, insn: Insn, statics: tuple[int, ...]) -> Form:
-        """The form of an instruction in this context."""
-        return Form(insn.text.name, statics, self.context if insn.text.privileged else -1)
-
     def _recipe(self, insn: Insn, statics: tuple[int, ...]) -> _Recipe:
         """How to build entries of a form; made once."""
-        form = self.form_of(insn, statics)
+        form = form_of(insn, statics, self.context)
         library = self.engine.library
         info = library.forms.get(form)
         if info is None:

@@ -3,7 +3,7 @@
 A file belongs to one library key, that is to one version of everything that determines code. It begins with a magic line and is a sequence of
 records, the newest of a page last:
 
-    length (4 bytes), digest of the rest (8), page (16): digest of its bytes and its context; then the record, marshalled
+    length (4 bytes), CRC-32 of the rest (4), page (16): digest of its bytes and its context; then the record, marshalled
 
     (code, relocations, offsets, places, published, pending, constants, second)
 
@@ -24,6 +24,7 @@ import marshal
 import mmap
 import os
 import struct
+import zlib
 from array import array
 
 from ratite.codegen.library import prune
@@ -36,8 +37,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ratite.cpu.engine import Engine
 
-_MAGIC = b"ratite pages 2\n"
-_HEAD = struct.Struct("<I8s16s")
+_MAGIC = b"ratite pages 3\n"
+_HEAD = struct.Struct("<II16s")
 #: Largest file, in bytes.
 _LIMIT = 256 << 20
 #: After how many pages memory is given back.
@@ -105,7 +106,7 @@ class PageStore:
                 return None
             at, size = found
             body = self._map[at : at + size]
-            if _digest(name, body) != self._map[at - 24 : at - 16]:
+            if _HEAD.unpack_from(self._map, at - _HEAD.size)[1] != _checksum(name, body):
                 del self._index[name]
                 return None
         return body
@@ -119,7 +120,8 @@ class PageStore:
     # --- placing what is known ------------------------------------------------------------------------------------------------------
     def restore(self, page: CodePage, data: bytes) -> None:
         """Place what an earlier run has translated of a page with these bytes."""
-        record = self._read(page_digest(data, page.key[2]))
+        page.name = page_digest(data, page.key[2])
+        record = self._read(page.name)
         if record is None:
             return
         code, relocations, offsets, places, published, pending, constants, second = record
@@ -155,13 +157,25 @@ class PageStore:
         if not self.persistent or page.known <= page.kept * (1 + _NEWS) or self._news > _MOST_NEWS:
             return
         page.kept = page.known
-        name = page_digest(page.data.tobytes(), page.key[2])
-        body = marshal.dumps(_Joined(self._engine, page).record())
+        now, first = page.data.tobytes(), page.before_writes
+        self._take(page, page_digest(now, page.key[2]), page.units)
+        if first is not None and first != now and page_digest(first, page.key[2]) == page.name:
+            # The next run will look for the page as it was before what lies beside the code was written.
+            self._take(page, page.name, [unit for unit in page.units if self._is_of(unit, first)])
+
+    def _take(self, page: CodePage, name: bytes, units: list[Unit]) -> None:
+        body = marshal.dumps(_Joined(self._engine, page, units).record())
         before = self._new.get(name)
         size = len(before) if before is not None else self._index.get(name, (0, 0))[1]
         if len(body) > size:  # the same page may have been translated for another address, and more of it
             self._new[name] = body
             self._news += len(body)
+
+    def _is_of(self, unit: Unit, data: bytes) -> bool:
+        """Whether the instructions of a unit are also those of a page with other bytes."""
+        page, long = unit.page, self._engine.arch.long
+        before = memoryview(data).cast("H")
+        return all(before[n] == page.data[n] for at in unit.pcs for n in range(at >> 1, min((at >> 1) + long[page.data[at >> 1]], page.limit)))
 
     def forget(self) -> None:
         """Leave what is known so far to the parent process: this is the child of a fork."""
@@ -192,7 +206,7 @@ class PageStore:
                 parts = []
                 for name, body in self._new.items():
                     if len(body) > self._index.get(name, (0, 0))[1]:
-                        parts += [_HEAD.pack(len(body), _digest(name, body), name), body]
+                        parts += [_HEAD.pack(len(body), _checksum(name, body), name), body]
                 if not end or end + sum(map(len, parts)) > _LIMIT:
                     self._begin(parts)
                 elif parts:
@@ -225,8 +239,9 @@ class PageStore:
         return self._end
 
 
-def _digest(name: bytes, body: bytes) -> bytes:
-    return blake2b(body, digest_size=8, key=name).digest()
+def _checksum(name: bytes, body: bytes) -> int:
+    """Tells a damaged record. Nobody but the user writes here, and a start reads 20 MB: a digest of that takes a tenth of a second."""
+    return zlib.crc32(body, zlib.crc32(name))
 
 
 def _records(m: mmap.mmap, start: int) -> list[tuple[bytes, int, int]]:
@@ -254,9 +269,9 @@ def _renumber(relocations: array[int], numbers: dict[int, int]) -> None:
 
 
 class _Joined:
-    """The portable units of a page as one piece of code."""
+    """The portable ones of some units of a page as one piece of code."""
 
-    def __init__(self, engine: Engine, page: CodePage) -> None:
+    def __init__(self, engine: Engine, page: CodePage, units: list[Unit]) -> None:
         self._engine, self._page = engine, page
         self._memo = engine.translator.memos[page.key[2]]
         self._code = bytearray()
@@ -264,9 +279,9 @@ class _Joined:
         self._places: list[int] = []
         self._offsets: list[int] = []
         self._links: list[tuple[int, int]] = []
-        for unit in page.units:
-            if unit.portable:
-                self._add(unit)
+        self._units = [unit for unit in units if unit.portable]
+        for unit in self._units:
+            self._add(unit)
         self._at = dict(zip(self._offsets, self._places, strict=True))
         self._pending: list[tuple[int, int]] = []
         self._stubs: dict[int, int] = {}
@@ -314,7 +329,7 @@ class _Joined:
             array("H", sorted(self._page.published & self._at.keys())).tobytes(),
             tuple(self._pending),
             constants,
-            next((u.second for u in self._page.units if u.portable and u.second is not None), None),
+            next((u.second for u in self._units if u.second is not None), None),
         )
 
     def _constants(self, relocations: array[int]) -> tuple[bytes, ...]:

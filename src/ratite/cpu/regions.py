@@ -639,7 +639,7 @@ class Regions:
                 explorer.explore(page.base + offset, self.always)
                 if not explorer.missing:
                     return choose(explorer, page.base + offset, self.always)
-            self._engine.library.compile(list({job.key: job for job in explorer.missing}.values()))
+            self._engine.compile(list({job.key: job for job in explorer.missing}.values()))
 
 
 def _hotness(engine: Engine) -> Hotness:

@@ -39,8 +39,8 @@ def _name_in(page: CodePage, offset: int, what: bytes = b"region") -> bytes:
 
 
 def heat_name(page: CodePage) -> bytes:
-    """What names a page, as it is now, among those that were hot."""
-    return _name_in(page, 0, _HEAT)
+    """What names a page among those that were hot: its bytes as they were when it was translated first, and its address."""
+    return _name(page.name, page.base, _HEAT)
 
 
 class RegionStore:

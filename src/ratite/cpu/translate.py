@@ -95,15 +95,15 @@ class Translator:
                 self._count(memo, missing)
             if not missing:
                 break
-            self._compile(missing)
+            self._compile(page, offset, missing)
         return self._place(page, offset, memo)
 
-    def _compile(self, missing: list[Missing]) -> None:
-        """Have forms compiled. Raises Awaited when another thread does it."""
+    def _compile(self, page: CodePage, offset: int, missing: list[Missing]) -> None:
+        """Have forms compiled that a page needs. Raises Awaited when it is not this thread that does it."""
         jobs = {m.job.key: m.job for m in missing}
         self.compiled += len(jobs)
         if self.engine.compiler is not None:
-            raise Awaited(self.engine.compiler.order(jobs.values()))
+            raise Awaited(self.engine.compiler.order(jobs.values(), (page.data.tobytes(), offset, page.key[2])))
         self.engine.library.compile(list(jobs.values()))
 
     def _count(self, memo: Memo, missing: list[Missing]) -> None:
@@ -129,13 +129,13 @@ class Translator:
             else:
                 self._first_sight(page, memo, missing)
                 if self.engine.urgent() or self.engine.interrupted():
-                    self._give_way(missing)
+                    self._give_way(page, offset, missing)
 
-    def _give_way(self, missing: list[Missing]) -> None:
+    def _give_way(self, page: CodePage, offset: int, missing: list[Missing]) -> None:
         """Raise Awaited, because timers wait for the lock, or the processor has interrupts to take. What has been found out so far is kept, and what
         has to be compiled is under way: each attempt gets farther than the one before, even if timers wait at every one."""
         if missing:
-            self._compile(missing)
+            self._compile(page, offset, missing)
         raise Awaited([])
 
     def _first_sight(self, page: CodePage, memo: Memo, missing: list[Missing]) -> None:
@@ -149,9 +149,13 @@ class Translator:
             self.walker.skip(at + length)
 
     def _straddle(self, page: CodePage, memo: Memo, missing: list[Missing]) -> None:
-        """An instruction whose second half lies in the next page: checked at run time that it still does."""
+        """An instruction whose second half lies in the next page: checked at run time that it still does. In a machine it gets a unit of its own,
+        because the others depend on no host address and are kept on disk."""
         walker, at = self.walker, self.walker.at
         walker.skip(-1)
+        if walker.count and self.engine.user is None:
+            walker.goto(memo.near(), at)
+            return
         found = self.engine.next_page(page)
         unit = page.data[at >> 1]
         try:

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from ratite import log
 from ratite.bits import mask
 from ratite.codegen.endings import GuestTrap, Leave
+from ratite.codegen.forms import form_of
 from ratite.codegen.host_x86_64 import MXCSR
 from ratite.codegen.tables import (
     JUMP_BASE,
@@ -716,8 +717,8 @@ class Vcpu:
     def _form(self, insn: Insn, word: int) -> tuple[Form, list[int]]:
         """The form of an instruction word in the present context, and its registers and immediates."""
         static_of, reg_of, imm_of = insn.getters
-        memo = self.engine.translator.memos[int(self.state.context_index)]
-        return memo.form_of(insn, tuple(int(g(word)) for g in static_of)), [g(word) for g in (*reg_of, *imm_of)]
+        form = form_of(insn, tuple(int(g(word)) for g in static_of), int(self.state.context_index))
+        return form, [g(word) for g in (*reg_of, *imm_of)]
 
     def _interpret(self) -> Event | None:
         """Run the instruction at next_pc in the reference evaluator."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ratite.codegen.choosing import BRANCHES, FLOW_AT, MOST_IMMEDIATES, MOST_REGISTERS, UNITS_AT, Words, draft_key, group_key
@@ -77,6 +77,16 @@ class FreeBits:
             if get(word) != get(word & ~self.bits) + sum(weight for n, weight in enumerate(weights) if word & self.bits & 1 << n):
                 return False
         return True
+
+
+def free_bits(insn: Insn, insns: Iterable[Insn]) -> tuple[int, tuple[tuple[int, ...], ...]]:
+    """The free bits of an instruction, as `FreeBits` is made of them, less those by which another one of `insns`, of a more special pattern, differs
+    from it."""
+    free = FreeBits.of(insn)
+    for other in insns:
+        if other.length == insn.length and other.mask & ~insn.mask and not (other.value ^ insn.value) & other.mask & insn.mask:
+            free.bits &= ~other.mask
+    return free.bits, tuple(map(tuple, free.weights))
 
 
 class _Part:
@@ -206,7 +216,10 @@ class KnownWords:
             return
         free = self._free.get(insn)
         if free is None:
-            free = self._free[insn] = self._find_free(insn)
+            free = self._find_free(insn)
+            if free is None:
+                return
+            self._free[insn] = free
         if not free.bits:
             return
         kept = word & ~free.bits
@@ -222,18 +235,17 @@ class KnownWords:
             if described is not None:
                 self._put_draft(key, self._records.put(described))
 
-    def _find_free(self, insn: Insn) -> FreeBits:
-        """The free bits of an instruction, less those by which another one, of a more special pattern, differs from it. To find them takes a
-        millisecond or more; so they are kept with what is compiled."""
-        kept = self._engine.library.free_bits.get((insn.name, insn.mask, insn.value))
-        if kept is not None:
-            return FreeBits(*kept)
-        free = FreeBits.of(insn)
-        for other in self._engine.arch.decoder.insns:
-            if other.length == insn.length and other.mask & ~insn.mask and not (other.value ^ insn.value) & other.mask & insn.mask:
-                free.bits &= ~other.mask
-        self._engine.library.add_free_bits((insn.name, insn.mask, insn.value), (free.bits, tuple(map(tuple, free.weights))))
-        return free
+    def _find_free(self, insn: Insn) -> FreeBits | None:
+        """The free bits of an instruction. To find them takes a millisecond or more; so they are kept with what is compiled, and found out by the
+        process that compiles. None: they will be known later."""
+        library, compiler, key = self._engine.library, self._engine.compiler, (insn.name, insn.mask, insn.value)
+        kept = library.free_bits.get(key)
+        if kept is None:
+            if compiler is not None and compiler.ask_free_bits(insn):
+                return None
+            kept = free_bits(insn, self._engine.arch.decoder.insns)
+            library.add_free_bits(key, kept)
+        return FreeBits(*kept)
 
     def _mask_number(self, free: int, length: int) -> int:
         kept = (1 << 8 * length) - 1 & ~free

@@ -165,12 +165,21 @@ class Process:
 
     def leave(self, status: int) -> None:
         """End the host process at once: all that the guest has written is written already."""
-        if log.enabled("stats"):
-            from ratite.cpu.statistics import listing
-
-            log.write("stats", listing(self.statistics()))
-        self.main.vcpu.finish()
+        self.finish()
         os._exit(status & 0xFF)
+
+    def finish(self) -> None:
+        """Keep what the next process can use, and say what was counted, before this one ends, which it does in any case."""
+        try:
+            if log.enabled("stats"):
+                from ratite.cpu.statistics import listing
+
+                log.write("stats", listing(self.statistics()))
+            self.main.vcpu.finish()
+        except Exception:
+            import traceback
+
+            traceback.print_exc()
 
     def bind(self, number: int) -> tuple[Run, bool]:
         """Bind the system call of a number to this ABI, at its first use."""

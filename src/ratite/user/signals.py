@@ -290,6 +290,6 @@ class ThreadSignals:
 
     def _die(self, signo: int) -> None:
         self._thread.log_exit(f"signal {signo}")
-        self._thread.vcpu.finish()
+        self._thread.process.finish()
         self._thread.process.signals.die(signo)
 

@@ -32,6 +32,10 @@ def test_generic_cpu_has_what_is_supported() -> None:
     ("rv64,svinval=true,svnapot=on,svpbmt=yes,Counters=off,short-isa-string=off", 64,
      "rv64imafdc_zicbom_zicboz_zicsr_zifencei_zihintpause_zba_zbb_zbc_zbs_sstc_svinval_svnapot_svpbmt"),
     ("rv64,priv_spec=v1.11.0", 64, "rv64imafdc_zicntr_zicsr_zifencei_zihpm_zihintpause"),
+    ("rv64,zba=on,zba=off,priv_spec=v1.11.0", 64, "rv64imafdc_zicntr_zicsr_zifencei_zihpm_zihintpause"),
+    ("rv64,priv_spec=v1.10.0,sstc=off,priv_spec=v1.12.0", 64,
+     "rv64imafdc_zicbom_zicboz_zicntr_zicsr_zifencei_zihpm_zihintpause_zba_zbb_zbc_zbs"),
+    ("rv64,s=off", 64, "rv64imafdc_zicbom_zicboz_zicntr_zicsr_zifencei_zihpm_zihintpause_zba_zbb_zbc_zbs"),
     ("sifive-e31,g=on", 32, "rv32imafdc_zicntr_zicsr_zifencei_zihpm"),
 ])  # fmt: skip
 def test_isa_string(text: str, xlen: int, isa: str) -> None:
@@ -67,6 +71,11 @@ def test_translation_modes(text: str, xlen: int, modes: list[int], mmu_type: str
     ("rv64,Zicsr=off", ["needs 'zicsr'"]),
     ("rv64,priv_spec=v1.13.0", ["priv_spec", "v1.12.0"]),
     ("rv64,priv_spec=v1.10.0,zba=on", ["zba", "v1.12.0"]),
+    ("rv64,zba=on,priv_spec=v1.10.0", ["zba", "v1.12.0"]),
+    ("rv64,sstc=on,priv_spec=v1.11.0", ["sstc", "v1.12.0"]),
+    ("rv64,svnapot=on,priv_spec=v1.12.0,priv_spec=v1.10.0", ["svnapot", "v1.12.0"]),
+    ("rv64,sstc=on,s=off", ["'sstc' needs 's'"]),
+    ("any,svpbmt=on", ["'svpbmt' needs 's'"]),
     ("rv64,vlen=100", ["vlen"]),
     ("rv64,vlen=192", ["vlen", "power of two"]),
     ("rv64,vext_spec=v0.7", ["vext_spec", "v1.0"]),

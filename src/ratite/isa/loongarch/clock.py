@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from ratite.bits import mask
 from ratite.ir import Value
-from ratite.isa.arch import Exit
+from ratite.isa import alarm
 from ratite.isa.dsl import Session, native
 from ratite.isa.loongarch.config import LoongArchConfig
 
@@ -45,8 +45,7 @@ def write_timer(s: Session, tcfg: Value) -> None:
     """Write TCFG: count down from its initial value, or stand still. Ends the text where Python keeps the time."""
     s.tcfg = tcfg & mask(TIMER_BITS)
     s.timer_deadline = s.select((tcfg & ENABLED) != 0, s.call("time_ns", width=64) + _period(s), 0)
-    with s.when(s.call(timer_look) != 0, likely=False):
-        s.exit(Exit.ALARM)
+    alarm.follow(s, timer_look)
 
 
 @native()
@@ -69,13 +68,7 @@ def timer_look(s: Session) -> None:
 
 def look_if_rung(s: Session) -> Value:
     """To be done by whoever looks for interrupts. 1 when Python has to keep the time."""
-    python = s.var(0)
-    with s.when(s.alarm_rang != 0, likely=False):
-        s.alarm_rang = 0
-        s.fence()
-        python.value = s.call(timer_look)
-    result: Value = python.value
-    return result
+    return alarm.look_if_rung(s, timer_look)
 
 
 def _period(s: Session) -> Value:

@@ -34,10 +34,14 @@ _NEEDS = {
     "s": ("u", "zicsr"),
     "zicntr": ("zicsr",),
     "zihpm": ("zicntr",),
+    "sstc": ("s",),
     "svinval": ("s",),
     "svnapot": ("s",),
     "svpbmt": ("s",),
 }
+
+#: Extensions that are about supervisor mode.
+NEED_SUPERVISOR = frozenset(name for name, needed in _NEEDS.items() if "s" in needed)
 
 #: Extensions that came with version 1.12 of the privileged architecture or later: an older hart does not have them.
 SINCE_1_12 = frozenset(("zba", "zbb", "zbc", "zbs", "zicbom", "zicboz", "sstc", "svinval", "svnapot", "svpbmt"))

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 
 from ratite import keyval
 from ratite.errors import UsageError, unknown
-from ratite.isa.riscv.config import EXTENSIONS, PRIV_SPECS, SATP_MODES, SINCE_1_12, RiscvConfig
+from ratite.isa.riscv.config import EXTENSIONS, NEED_SUPERVISOR, PRIV_SPECS, SATP_MODES, SINCE_1_12, RiscvConfig
 from ratite.record import Record
 
 
@@ -68,13 +68,14 @@ Apply = Callable[[RiscvConfig, str], RiscvConfig]
 
 class Property(Record, frozen=True):
     """A property of a CPU. `apply` gives the configuration with the property set, or raises a UsageError that says what
-    it accepts.
+    it accepts. extensions: those that it switches on and off.
     """
 
     name: str
     accepts: str
     meaning: str
     apply: Apply
+    extensions: tuple[str, ...] = ()
 
 
 def _changed(config: RiscvConfig, names: Iterable[str], on: bool) -> RiscvConfig:
@@ -92,7 +93,8 @@ def _unchecked(config: RiscvConfig, **changes: object) -> RiscvConfig:
 
 def _extension(name: str, meaning: str, *names: str) -> Property:
     """A switch for extension `name`, or for all of `names`."""
-    return Property(name, "on|off", meaning, lambda c, text: _changed(c, names or (name,), keyval.switch(text)))
+    extensions = names or (name,)
+    return Property(name, "on|off", meaning, lambda c, text: _changed(c, extensions, keyval.switch(text)), extensions)
 
 
 def _unsupported(name: str, meaning: str) -> Property:
@@ -141,9 +143,7 @@ def _power_of_two(text: str, least: int, most: int) -> int:
 
 
 def _set_priv_spec(config: RiscvConfig, text: str) -> RiscvConfig:
-    """An older version silently lacks what came later, unless the user asks for it afterwards."""
-    config = _unchecked(config, priv_spec=_one_of(text, PRIV_SPECS))
-    return config if config.since("v1.12.0") else _changed(config, SINCE_1_12, False)
+    return _unchecked(config, priv_spec=_one_of(text, PRIV_SPECS))
 
 
 def _set_mode(mode: str) -> Apply:
@@ -238,16 +238,28 @@ def parse_cpu(text: str, xlen: int = 64) -> RiscvConfig:
     """
     pairs = keyval.parse(text or f"rv{xlen}", "model")
     model, config = "", None
+    asked: set[str] = set()
     for key, value in pairs:
         if config is None:
             if key != "model":
                 raise UsageError(f"-cpu {text}: the model comes first, such as rv{xlen},{key}={value}")
             model, config = value, _find_model(value, xlen).config
         else:
-            config = _apply(config, model, key, value)
+            found = _find_property(model, key)
+            config = _apply(found, config, model, value)
+            asked = asked - set(found.extensions) | config.extensions & set(found.extensions)
     if config is None:
         raise UsageError("-cpu needs the name of a model; 'help' lists them")
-    return config.changed()
+    return _without_later(config, asked).changed()
+
+
+def _without_later(config: RiscvConfig, asked: set[str]) -> RiscvConfig:
+    """The configuration without what is later than its version of the privileged architecture, or needs a mode that it lacks, and that nobody has
+    asked for.
+    """
+    later = set() if config.since("v1.12.0") else SINCE_1_12
+    orphans = set() if config.has("s") else NEED_SUPERVISOR
+    return _changed(config, (later | orphans) - asked, False)
 
 
 def _find_model(name: str, xlen: int) -> Model:
@@ -258,10 +270,14 @@ def _find_model(name: str, xlen: int) -> Model:
     return MODELS[xlen][name]
 
 
-def _apply(config: RiscvConfig, model: str, key: str, value: str) -> RiscvConfig:
+def _find_property(model: str, key: str) -> Property:
     found = PROPERTIES.get(key) or next((p for p in PROPERTIES.values() if p.name.lower() == key.lower()), None)
     if found is None:
         raise unknown(f"CPU {model}: property", key, PROPERTIES)
+    return found
+
+
+def _apply(found: Property, config: RiscvConfig, model: str, value: str) -> RiscvConfig:
     try:
         return found.apply(config, value)
     except UsageError as error:

@@ -10,7 +10,7 @@ Not modelled: `vstimecmp`, which belongs to the hypervisor extension.
 from __future__ import annotations
 
 from ratite.ir import Value
-from ratite.isa.arch import Exit
+from ratite.isa import alarm
 from ratite.isa.dsl import Session, native
 from ratite.isa.riscv import counters
 from ratite.isa.riscv.config import RiscvConfig
@@ -68,20 +68,13 @@ def timer_look(s: Session) -> None:
 
 def look_if_rung(s: Session) -> Value:
     """To be done by whoever looks for interrupts. 1 when Python has to keep the time."""
-    python = s.var(0)
-    if has_comparator(s.config):
-        with s.when(s.alarm_rang != 0, likely=False):
-            s.alarm_rang = 0
-            s.fence()
-            python.value = s.call(timer_look)
-    result: Value = python.value
-    return result
+    python: Value = alarm.look_if_rung(s, timer_look) if has_comparator(s.config) else s.const(0)
+    return python
 
 
 def follow(s: Session) -> None:
     """To be written in a text that changes the comparator or its use; ends the text where Python keeps the time."""
-    with s.when(s.call(timer_look) != 0, likely=False):
-        s.exit(Exit.ALARM)
+    alarm.follow(s, timer_look)
 
 
 def write_compare(s: Session, value: Value) -> None:
