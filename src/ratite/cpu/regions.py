@@ -45,8 +45,8 @@ _SOON, _ANSWERS = 0.01, 0.1
 #: For how many seconds of processor time execution has to be found at a place before its loop is looked at; twice as long for each time that code of
 #: its page was compiled in vain.
 HOT = 0.04
-#: Most processor time that an answer stands for.
-_MOST_CREDIT = 0.1
+#: How many intervals an answer stands for at most.
+_MOST_CREDIT = 1.5
 #: A loop is compiled when execution has been in it for this many times as long as compiling will take: it may go on as long, and at best be a
 #: third faster. What is executed in more than one run will be in others, too.
 _WORTH, _WORTH_AGAIN = 4, 2
@@ -69,8 +69,8 @@ _MEMORY_SHARE = 1 / 4
 #: Compiling may take this part of the processor time of the process, and so many seconds before that counts where another process does it.
 _TIME_SHARE, _GRACE = 0.1, 0.3
 #: The part of that time that may be taken by looking at loops, most of which are not compiled in the end; how long one takes, about; and for which
-#: part of all time execution has to be found in a page so that it is looked at anyway.
-_LOOKING_SHARE, _LOOK, _DOMINATES = 0.005, 0.02, 1 / 6
+#: part of the time, and of how much at least, execution has to be found in a page so that it is looked at anyway.
+_LOOKING_SHARE, _LOOK, _DOMINATES, _EARLY = 0.005, 0.02, 1 / 6, 0.25
 
 
 class _Ready(NamedTuple):
@@ -471,7 +471,7 @@ class Regions:
                 break
             now = time.process_time() - time.thread_time()
             asked = sum(vcpu.ask() for vcpu in list(self._engine.vcpus))
-            self._credit, before = min((now - before) / max(asked, 1), _MOST_CREDIT), now
+            self._credit, before = min((now - before) / max(asked, 1), _MOST_CREDIT * self._interval), now
             if not asked:  # executing Python, for devices or new code
                 self._interval = min(self._interval * _LONGER, _LONGEST)
             self._attend()
@@ -522,9 +522,9 @@ class Regions:
         return self._spent < _GRACE + _TIME_SHARE * elapsed
 
     def _may_look(self, place: tuple[PageKey, int]) -> bool:
-        """Whether the time that it takes to look at a loop does not matter: in a long run, or because so much time is spent in its page."""
+        """Whether the time that it takes to look at a loop does not matter: in a long run, or because so much of this one is spent in its page."""
         elapsed = time.process_time() - self._begin
-        return self._looking + _LOOK <= _LOOKING_SHARE * elapsed or self._found.of(place[0]) >= _DOMINATES * self._outside
+        return self._looking + _LOOK <= _LOOKING_SHARE * elapsed or self._new.of(place[0]) >= _DOMINATES * max(elapsed, _EARLY)
 
     def _build(self, place: tuple[PageKey, int], worth: float) -> None:
         begin = time.thread_time()
