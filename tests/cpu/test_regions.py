@@ -212,6 +212,21 @@ def test_changed_code_gets_its_chance() -> None:
     assert bench.engine.regions.compiled > before
 
 
+def test_pages_that_come_and_go_leave_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A guest has pages of new programs for ever; what is remembered of those that are gone is little."""
+    monkeypatch.setattr("ratite.cpu.regions._MOST_VAIN", 8)
+    bench = harts.Bench(native=True, region="always")
+    regions = bench.engine.regions
+    assert regions is not None
+    for page in range(32):
+        bench.run(i_type(0x13, 0, 5, 0, page), at=harts.CODE + 4096 * page)
+        bench.run(i_type(0x13, 0, 5, 0, 7), at=harts.CODE + 4096 * page)
+        assert bench.x[5] == 7
+    bench.engine.invalidate_page(bench.cpu.call("ram_host", harts.CODE))
+    assert len(regions._vain) == 8
+    assert not [key for key in regions._found._pages if key not in bench.engine.pages]
+
+
 def i_jump(rd: int, rs1: int) -> int:
     return i_type(0x67, 0, rd, rs1, 0)
 
@@ -310,18 +325,33 @@ def test_a_kept_page_has_no_jumps_into_regions(tmp_path: Path, monkeypatch: pyte
     assert results[0] == results[1]
 
 
+def note_when_called(patch: pytest.MonkeyPatch, owner: object, name: str, ask: Callable[[], bool]) -> list[bool]:
+    """What is asked has this answer at each call of a method from now on."""
+    answers, really = [], getattr(owner, name)
+
+    def called(*args: object) -> object:
+        answers.append(ask())
+        return really(*args)
+
+    patch.setattr(owner, name, called)
+    return answers
+
+
 def test_a_page_of_another_run_need_not_find_its_stencils(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Translations are read from disk when an engine starts, and stencils a little earlier: these may be of different runs."""
+    """Translations are read from disk when an engine starts, and stencils a little earlier: these may be of different runs. They are compiled then,
+    and no process forks meanwhile, whose child would never get LLVM's lock."""
     monkeypatch.setenv("RATITE_CACHE", str(tmp_path))
     for again in (False, True):
         native = harts.Bench(native=True)
-        native.engine.regions = Regions(native.engine)
+        regions = native.engine.regions = Regions(native.engine)
         put(native, list(SUM))
         summing(native, DATA)
         finish(native)
         if again:
             assert native.engine.translator.instructions == 0
+            held = note_when_called(monkeypatch, native.engine, "compile", regions._compiling.locked)
             assert compile_loop(native)
+            assert held and all(held)
         native.close()
         for path in tmp_path.glob("*.stencils"):
             path.unlink()

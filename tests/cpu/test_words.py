@@ -8,7 +8,9 @@ from collections.abc import Callable
 
 import pytest
 
+from ratite.bits import mask, signed
 from ratite.codegen.choosing import DONE, FULL, UNKNOWN, Words
+from ratite.cpu import translate
 from ratite.cpu.engine import Engine, Tuning
 from ratite.cpu.memo import Memo, Missing
 from ratite.cpu.words import FreeBits
@@ -20,6 +22,7 @@ from ratite.isa.riscv.arch import make_arch as make_riscv
 from ratite.isa.riscv.cpus import parse_cpu as riscv_cpu
 from ratite.memory.ram import RamBlock
 from ratite.memory.space import AddressSpace
+from tests.isa.riscv import harts
 
 #: Instructions of every sort of operand, by their text's name.
 COMMON = {
@@ -170,3 +173,23 @@ def test_room_for_records_needs_no_larger_table(engine: Engine) -> None:
     words.make_room()
     assert words._words is before
     assert engine.joiner.records.room.view.tobytes() != room
+
+
+def test_words_without_end_need_no_memory_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A guest makes up as many instruction words as it likes; what is known of them is forgotten when it is much, and code runs as before."""
+    monkeypatch.setattr(translate, "MOST_RECORDS", 1 << 20)
+    bench = harts.Bench(native=True)
+    bench.run(harts.NOP)
+    records, sizes = bench.engine.joiner.records, set()
+    for n in range(1 << 12):
+        constants = [(n << 8 | k) << 12 & 0xFFFFF000 for k in range(200)]
+        bench.run(*(constant | 28 << 7 | 0x37 for constant in constants))  # lui t3
+        assert bench.x[28] == signed(constants[-1], 32) & mask(64)
+        sizes.add(bench.engine.joiner.records.size)
+        if bench.engine.joiner.records is not records:
+            break
+    else:
+        raise AssertionError("nothing was forgotten")
+    assert max(sizes) <= 2 << 20
+    bench.run(harts.NOP)
+    bench.close()

@@ -80,6 +80,7 @@ class Exclusive:
         self._left.set()
 
     def forked(self) -> None:
-        """In the child of a fork: the other threads, and so what their processors did, are gone."""
+        """In the child of a fork: the other threads, and so what their processors did, are gone. They may have been inside the events."""
+        self._opened, self._left = threading.Event(), threading.Event()
         for vcpu in self._vcpus:
             vcpu.native = False

@@ -16,7 +16,8 @@ _STEP = 1 << 20
 
 
 class Records:
-    """Memory for records, which are kept as long as the engine. room: where the next one goes, and where the room ends, for native code."""
+    """Memory for records, which are kept as long as what is known of instruction words. room: where the next one goes, and where the room ends, for
+    native code."""
 
     def __init__(self) -> None:
         self._buffers: list[HostBuffer] = []
@@ -31,6 +32,11 @@ class Records:
         buffer.view[at - buffer.address : at - buffer.address + len(record)] = record
         self._room[0] = at + len(record)
         return at
+
+    @property
+    def size(self) -> int:
+        """Bytes of that memory."""
+        return _STEP * len(self._buffers)
 
     def read(self, address: int, size: int) -> bytes:
         """A part of what has been kept."""

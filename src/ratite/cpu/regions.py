@@ -62,6 +62,8 @@ _START_COST, _COST, _FIRST_COST = 0.01, 0.0007, 0.1
 _MOST_ENTRIES, _WATCHED = 5e6, 0.1
 #: Regions whose entries are counted, each for itself.
 _COUNTERS = 4096
+#: Of how many pages it is known that code of theirs was compiled in vain; the guest has pages of new programs for ever.
+_MOST_VAIN = 1 << 12
 #: How many plans wait for those who compile.
 _AHEAD = 2
 #: The part of code memory that regions may fill.
@@ -230,6 +232,7 @@ class Regions:
         self._ordered.clear()
         self._new.clear()
         self._hotness.forget()
+        self._closing = threading.Event()  # the thread may have been inside it
         self._begin, self._spent, self._looking = time.process_time(), 0.0, 0.0
         if self._worker is not None:
             self._worker = None
@@ -334,7 +337,7 @@ class Regions:
             self._tried.add((page.key, offset))
         self._store.reject(former.head, [(page.key, offset) for page, offset, _ in former.entries])
         if log.enabled("region"):
-            log.write("region", f"region at {former.head[0][1] + former.head[1]:#x} was left too soon each time\n")
+            log.write("region", f"region at {former.head[0][1] + former.head[1]:#x} was left too soon each time")
 
     def _symbols(self, ready: _Ready) -> dict[str, int] | None:
         """What the symbols of a region's code mean; None where they mean nothing any more. The engine's lock is held."""
@@ -381,7 +384,7 @@ class Regions:
         if log.enabled("region"):
             text = f"region at {chosen.head:#x}: {len(chosen.inside)} instructions in {len(chosen.pages)} pages, {len(chosen.plan.entries)} entries"
             came = "from disk" if ready.seconds is None else f"{1000 * ready.seconds:.0f} ms"
-            log.write("region", f"{text}, {len(ready.compiled.code)} bytes, {came}\n")
+            log.write("region", f"{text}, {len(ready.compiled.code)} bytes, {came}")
 
     def _lead(self, page: CodePage, offset: int, before: int, after: int) -> None:
         """Let jumps to a place that go through tables lead to another host address."""
@@ -410,6 +413,8 @@ class Regions:
         self._again.discard(key)
         if gone or tried:
             self._vain[key] += max(len(gone), tried)  # what comes there next may be worth it where this was not
+            if len(self._vain) > _MOST_VAIN:
+                del self._vain[next(iter(self._vain))]
         for former in gone:
             for other in former.keys:
                 if other in self._placed:
@@ -420,8 +425,8 @@ class Regions:
             for page, offset, _ in former.entries:
                 self._tried.discard((page.key, offset))
                 self._looked.discard((page.key, offset))
-                self._found[page.key, offset] = 0.0
                 if self._engine.pages.get(page.key) is page:
+                    self._found[page.key, offset] = 0.0
                     del page.regions[offset]
                     if offset in page.published:
                         self._engine.publish(page, offset)
@@ -554,7 +559,7 @@ class Regions:
         if answer.compiled is None:
             self._put_off(self._places_in(chosen), _MUCH_LATER)
             if log.enabled("region"):
-                log.write("region", f"no region at {chosen.head:#x}: {answer.why}\n")
+                log.write("region", f"no region at {chosen.head:#x}: {answer.why}")
             return
         with self._engine.lock:
             if all(self._engine.pages.get(page.key) is page for page in chosen.pages):
@@ -639,7 +644,8 @@ class Regions:
                 explorer.explore(page.base + offset, self.always)
                 if not explorer.missing:
                     return choose(explorer, page.base + offset, self.always)
-            self._engine.compile(list({job.key: job for job in explorer.missing}.values()))
+            with self._compiling:  # or the child of a fork would find LLVM locked for ever
+                self._engine.compile(list({job.key: job for job in explorer.missing}.values()))
 
 
 def _hotness(engine: Engine) -> Hotness:

@@ -13,6 +13,7 @@ from ratite.codegen.choosing import BEYOND, DONE, FULL
 from ratite.codegen.joining import OFFSET
 from ratite.cpu.codepage import PAGE, CodePage, Unit
 from ratite.cpu.compiling import Awaited, Missing
+from ratite.cpu.joiner import Records
 from ratite.cpu.runs import Runs, count_runs
 from ratite.cpu.walker import INSIDE, INSTRUCTION, NEITHER, Walker
 from ratite.errors import HostError
@@ -21,6 +22,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ratite.cpu.engine import Engine
     from ratite.cpu.memo import Memo
+
+#: Most memory for what is known of instruction words, in bytes; the tables in which they are found take up to twice as much.
+MOST_RECORDS = 32 << 20
 
 
 class _Memos(dict[int, "Memo"]):
@@ -87,6 +91,8 @@ class Translator:
     # --- choosing the instructions ------------------------------------------------------------------------------------------------
     def translate(self, page: CodePage, offset: int) -> int:
         """Translate from `offset` of the page onward; the host address of its code."""
+        if self.engine.joiner.records.size > MOST_RECORDS:
+            self._forget_words()
         memo = self.memos[page.key[2]]
         while True:
             missing: list[Missing] = []
@@ -97,6 +103,11 @@ class Translator:
                 break
             self._compile(page, offset, missing)
         return self._place(page, offset, memo)
+
+    def _forget_words(self) -> None:
+        """Forget what is known of instruction words, on which code that has been placed does not depend: a guest may make up as many as it likes."""
+        self.memos.clear()
+        self.engine.joiner.records = Records()
 
     def _compile(self, page: CodePage, offset: int, missing: list[Missing]) -> None:
         """Have forms compiled that a page needs. Raises Awaited when it is not this thread that does it."""

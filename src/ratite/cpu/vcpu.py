@@ -43,6 +43,9 @@ if TYPE_CHECKING:
 #: For how many moments those who should not wait for the lock are waited for: on a busy host, a thread that has been woken does not run at once.
 _MOST_MOMENTS = 20
 
+#: Most instruction words of which the reference evaluator keeps what they mean: a guest may make up as many as it likes.
+_MOST_DECODED = 1 << 14
+
 #: Distance of the state pointer from the start of its memory.
 BASE = 4096
 
@@ -711,6 +714,8 @@ class Vcpu:
 
             evaluate = self._evaluators[form] = evaluator(block_of(insn, arch, form), insn, arch.layout)
         if not insn.text.privileged:
+            if len(self._decoded) == _MOST_DECODED:
+                self._decoded.clear()
             self._decoded[word, length] = evaluate, operands
         return evaluate, operands
 
