@@ -76,6 +76,16 @@ def test_it_is_bounded(tmp_path: Path) -> None:
     assert (tmp_path / "a.heat").stat().st_size == size
 
 
+def test_what_one_run_finds_is_bounded(tmp_path: Path) -> None:
+    """However many programs a guest runs; the hottest pages are remembered."""
+    one = at(tmp_path)
+    one.add(PAGE, 4, Heat(0.5))
+    for n in range(5 * MOST_PLACES):
+        one.add(n.to_bytes(16, "big"), 0, Heat(0.02))
+        assert len(one._new) <= 2 * MOST_PLACES
+    assert one.of(PAGE) == {4: Heat(0.5)}
+
+
 def test_processes_that_end_together_lose_nothing(tmp_path: Path) -> None:
     """Each adds what is new to what is there when it writes."""
     first, second = at(tmp_path), at(tmp_path)

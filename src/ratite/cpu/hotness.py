@@ -71,6 +71,9 @@ class Hotness:
         """Take note that execution has been found at an offset of a page for some seconds more."""
         places = self._new.setdefault(page, {})
         places[offset] = places.get(offset, _COLD).plus(heat)
+        if len(self._new) > 2 * MOST_PLACES:  # a guest has pages of new programs for ever
+            hottest = sorted(self._new.items(), key=lambda item: -sum(heat.seconds for heat in item[1].values()))
+            self._new = dict(hottest[:MOST_PLACES])
 
     def forget(self) -> None:
         """Leave what is new to the parent process: this is the child of a fork."""
