@@ -10,7 +10,6 @@ from contextlib import AbstractContextManager
 from ratite import log
 from ratite.bits import mask
 from ratite.codegen.endings import GuestTrap, Leave
-from ratite.codegen.forms import form_of
 from ratite.codegen.host_x86_64 import MXCSR
 from ratite.codegen.tables import (
     JUMP_BASE,
@@ -721,6 +720,8 @@ class Vcpu:
 
     def _form(self, insn: Insn, word: int) -> tuple[Form, list[int]]:
         """The form of an instruction word in the present context, and its registers and immediates."""
+        from ratite.codegen.forms import form_of
+
         static_of, reg_of, imm_of = insn.getters
         form = form_of(insn, tuple(int(g(word)) for g in static_of), int(self.state.context_index))
         return form, [g(word) for g in (*reg_of, *imm_of)]
