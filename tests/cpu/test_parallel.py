@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from ratite.bits import mask
 from ratite.cpu.scheduler import Parallel, Processor
 from ratite.cpu.vcpu import Event
 from tests.isa.riscv import harts
@@ -100,3 +102,17 @@ def test_section_keeps_processors_out() -> None:
 
     scheduler.run_until(look)
     scheduler.close()
+
+
+def test_a_fork_in_the_middle_of_a_conditional_store() -> None:
+    """Another thread may be there; it is not in the child, and keeps nobody out."""
+    bench = harts.Bench(native=True)
+    counts = bench.engine.reservations.view.cast("I")
+    counts[5] = 7
+    with bench.engine.quiet():
+        child = os.fork()
+    if not child:
+        os._exit(0 if not counts[5] & 1 and bench.state.reserve_addr == mask(64) else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert counts[5] == 7
+    bench.close()
