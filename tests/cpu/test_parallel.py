@@ -116,3 +116,14 @@ def test_a_fork_in_the_middle_of_a_conditional_store() -> None:
     assert os.waitpid(child, 0)[1] == 0
     assert counts[5] == 7
     bench.close()
+
+
+def test_a_conditional_store_that_faults_keeps_nobody_out() -> None:
+    """Its memory may be taken away by another thread between the look whether it is there and the store."""
+    bench = harts.Bench(native=True)
+    counts = bench.engine.reservations.view.cast("I")
+    counts[5] = 7
+    for _ in range(2):
+        bench.cpu._end_conditional_store(5 << 4 | 8)
+        assert counts[5] == 8
+    bench.close()
