@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from ratite.cli.machine_options import SystemConfig
 from ratite.cpu.engine import Engine, Tuning
 
 # A busy machine is no error, and a test that fails must fail again.
@@ -55,5 +56,6 @@ def forced_regions() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Engine, "__init__", make_forced)
+        patch.setattr(SystemConfig, "usual_regions", forced)
         patch.setenv("RATITE_REGION", forced)
         yield

@@ -89,7 +89,7 @@ class Emulation:
         """A processor; the first one brings the engine into being."""
         if self.engine is None:
             c = self.config
-            tuning = Tuning(region=c.region, cache=c.disk_cache, perf=c.perf_map, counting=c.icount is not None)
+            tuning = Tuning(region=c.regions, cache=c.disk_cache, perf=c.perf_map, counting=c.icount is not None)
             self.engine = Engine(self.family.make_arch(machine), machine.memory, lock=self.lock, tuning=tuning)
             self.engine.urgent = self._timers_wait
             self._observe(self.engine)

@@ -23,10 +23,10 @@ def test_a_folder_that_is_not_there_is_empty(capsys: pytest.CaptureFixture[str])
 
 def test_clear_deletes_what_is_the_engines_and_nothing_else(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder.mkdir()
-    for name in ("a.stencils", "a.pages", "a.lock", "kernel"):
+    for name in ("a.stencils", "a.pages", "a.heat", "a.lock", "kernel"):
         (folder / name).write_bytes(bytes(1 << 20))
     assert cache.main(["info"]) == 0
-    assert capsys.readouterr().out.count("1 files      1.0 MiB") == 2
+    assert capsys.readouterr().out.count("1 files      1.0 MiB") == 3
     assert cache.main(["clear"]) == 0
     assert [p.name for p in folder.iterdir()] == ["kernel"]
 

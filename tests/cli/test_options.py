@@ -170,6 +170,10 @@ def test_questions(words: list[str], show: str) -> None:
         (["-icount", "3,rr=record,rrfile=x"], "-icount 3,rr=record,rrfile=x: recording and replaying (rr) is not supported yet"),
         (["-icount", "3,slep=off"], "-icount 3,slep=off: -icount item 'slep' is not known: did you mean 'sleep'?"),
         (["-icount", "3", "-accel", "tcg,thread=multi"], "-icount counts on one thread: choose -accel tcg,thread=single or leave thread out"),
+        (
+            ["-icount", "3", "-accel", "tcg,region=on"],
+            "-icount counts instruction by instruction: it does not go together with -accel tcg,region=on",
+        ),
         (["-monitor", "stdio"], "-monitor stdio: the monitor is not supported yet; supported: none"),
         (["-fw_cfg", "name=x"], "-fw_cfg name=x: expected name=NAME and either file=FILE or string=TEXT"),
         (["-global", "x"], "-global x: expected DRIVER.PROPERTY=VALUE"),
@@ -295,3 +299,23 @@ def test_an_option_without_argument_takes_none() -> None:
     config = Config()
     assert table.parse(["-loud", "-name", "-x", "rest"], config) == ["rest"]
     assert (config.loud, config.name) == (True, "-x")
+
+
+@pytest.mark.parametrize(
+    ("words", "regions"),
+    [
+        ([], "on"),
+        (["-accel", "tcg,thread=single"], "on"),
+        (["-accel", "tcg,region=off"], "off"),
+        (["-accel", "tcg,region=always"], "always"),
+        (["-icount", "3"], "off"),
+        (["-icount", "3", "-accel", "tcg,region=off"], "off"),
+        (["-singlestep"], "off"),
+        (["-profile", "x"], "off"),
+        (["-profile", "x", "-accel", "tcg,region=on"], "on"),
+    ],
+)
+def test_regions_are_on_where_nothing_speaks_against_them(words: list[str], regions: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is only implied is never an error."""
+    monkeypatch.setattr(machine_options.SystemConfig, "usual_regions", "on")  # also where tests are told otherwise
+    assert machine_options.parse("riscv64", words).regions == regions

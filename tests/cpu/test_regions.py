@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from ratite.codegen.library import key_of
-from ratite.cpu.region_compilers import OwnProcess
+from ratite.cpu.hotness import Hotness
+from ratite.cpu.region_compilers import Answer, OwnProcess, OwnThread
 from ratite.cpu.regions import Regions
 from tests.isa.riscv import harts
 
@@ -457,7 +458,7 @@ def test_closing_ends_what_is_being_compiled() -> None:
     key = native.cpu.page_key(harts.CODE + 4)
     assert key is not None
     regions._build((key, 4), 0)
-    process = compilers.process
+    process = compilers.companion.process
     assert process is not None
     native.close()
     with pytest.raises(ProcessLookupError):
@@ -477,3 +478,152 @@ def test_nothing_is_found_after_all_code_is_forgotten() -> None:
     assert regions.placed() == []
     assert not any(native.engine.entry_table.view)
     native.close()
+
+
+class Steady:
+    """Compiles at once, on the calling thread, as the process of a machine does beside it; and says that it has taken no time."""
+
+    def __init__(self, bench: harts.Bench) -> None:
+        self._own = OwnThread(bench.engine.arch)
+        self.busy, self.lost = 0, False
+        self.order, self.close = self._own.order, self._own.close
+
+    def answers(self) -> list[Answer]:
+        return [answer._replace(seconds=0.0) for answer in self._own.answers()]
+
+
+def found_for(seconds: float, bench: harts.Bench, at: int = harts.CODE + 4) -> Regions:
+    """Have execution found at an address every 20 ms of processor time for some seconds, as the thread that asks would, and what comes of that."""
+    regions, key = bench.engine.regions, bench.cpu.page_key(at)
+    assert regions is not None
+    assert key is not None
+    regions._compilers = Steady(bench)
+    regions._begin = -100.0  # of the processor time of the process, of which looking at loops may take a share
+    for _ in range(round(seconds / 0.02)):
+        regions._credit = 0.02
+        regions.sample(key, at & 0xFFF, bool(regions.compiled or regions.restored))
+        regions._attend()
+    return regions
+
+
+def one_run(seconds: float, before: Callable[[harts.Bench], None] = lambda bench: None, at: int = harts.CODE + 4) -> tuple[int, int]:
+    """A run of a program with a loop that takes some seconds; how many regions were compiled and came from disk."""
+    bench = harts.Bench(native=True)
+    bench.engine.regions = Regions(bench.engine)
+    put(bench, list(SUM))
+    summing(bench, DATA)
+    expected = finish(bench)
+    before(bench)
+    regions = found_for(seconds, bench, at)
+    regions._install()
+    summing(bench, DATA)
+    assert finish(bench) == expected
+    bench.close()
+    return regions.compiled, regions.restored
+
+
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("RATITE_CACHE", str(tmp_path))
+    return tmp_path
+
+
+def test_what_a_program_does_in_each_run_is_compiled(own_cache: Path) -> None:
+    """A loop that takes 0.3 s is not worth it in the first run; the second compiles it, and the third finds it on disk."""
+    assert one_run(0.3) == (0, 0)
+    assert list(own_cache.glob("*.heat"))
+    assert one_run(0.3) == (1, 0)
+    assert one_run(0.3) == (0, 1)
+
+
+def test_a_loop_that_goes_on_is_compiled_in_its_first_run(own_cache: Path) -> None:
+    assert one_run(0.8) == (1, 0)
+
+
+def test_what_is_hot_is_not_remembered_without_the_cache_folder(own_cache: Path) -> None:
+    def forget(bench: harts.Bench) -> None:
+        assert bench.engine.regions is not None
+        bench.engine.regions._hotness = Hotness(None)
+
+    for _ in range(3):
+        assert one_run(0.3, forget) == (0, 0)
+    assert not list(own_cache.glob("*.heat"))
+
+
+def test_other_code_in_the_same_place_was_not_hot(own_cache: Path) -> None:
+    """Pages are known by their bytes."""
+    assert one_run(0.3) == (0, 0)
+
+    def change(bench: harts.Bench) -> None:
+        bench.memory.dma_write(harts.CODE + 0x800, b"other")
+        bench.engine.invalidate_page(next(iter(bench.engine.by_host)))
+        summing(bench, DATA)
+        finish(bench)
+
+    assert one_run(0.3, change) == (0, 0)
+
+
+def test_hot_pages_are_remembered_when_they_go(own_cache: Path) -> None:
+    """As those of a program that ends while its machine goes on."""
+
+    def twice(bench: harts.Bench) -> None:
+        found_for(0.3, bench)
+        bench.engine.invalidate_page(next(iter(bench.engine.by_host)))
+        summing(bench, DATA)
+        finish(bench)
+
+    assert one_run(0.3, twice) == (1, 0)
+
+
+def test_what_came_to_nothing_is_not_tried_in_every_run(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plan that a run has not lived to see the code of is made again when the loop has been hot for twice as long."""
+    orders: list[int] = []
+
+    class Slow(Steady):
+        def __init__(self, bench: harts.Bench) -> None:
+            super().__init__(bench)
+            self.order = lambda plan: orders.append(len(plan.words)) or len(orders)  # type: ignore[func-returns-value]
+
+    monkeypatch.setitem(globals(), "Steady", Slow)
+    counts = []
+    for _ in range(9):
+        one_run(0.3)
+        counts.append(len(orders))
+    assert counts == [0, 1, 2, 2, 3, 3, 3, 3, 4]
+
+
+def test_a_region_is_placed_once_wherever_it_is_found(own_cache: Path) -> None:
+    """Two of its entries may be seen before it is placed."""
+    for again in (False, True):
+        native = harts.Bench(native=True)
+        native.engine.regions = regions = Regions(native.engine)
+        put_calling(native)
+        set_state(native, 1)
+        finish(native)
+        if again:
+            for at in (harts.CODE + 4, FUNCTIONS[0]):
+                key = native.cpu.page_key(at)
+                assert key is not None
+                regions._look_up((key, at & 0xFFF))
+            regions._install()
+            assert regions.restored == 1
+        else:
+            assert compile_loop(native)
+        native.close()
+
+
+def test_answers_that_are_nothing_new_are_asked_for_less_often(own_cache: Path) -> None:
+    bench = harts.Bench(native=True)
+    bench.engine.regions = regions = Regions(bench.engine)
+    put(bench, list(SUM))
+    summing(bench, DATA)
+    finish(bench)
+    intervals = []
+    for n in range(20):
+        regions.sample((0x1000 * n, 0x1000 * n, 0), 4, False)  # somewhere else each time
+        intervals.append(regions._interval)
+    assert intervals == sorted(intervals)
+    assert intervals[-1] >= 3 * intervals[0] > 0
+    found_for(0.1, bench)
+    assert regions._interval < intervals[0]  # the same place again
+    bench.close()

@@ -9,7 +9,10 @@ from ratite.codegen.library import cache_folder, cached_files
 from ratite.errors import HostError, UsageError
 
 #: Kinds of files by suffix.
-_KINDS = {".stencils": "machine code of instruction forms", ".runtime": "native helpers", ".pages": "translated guest pages"}
+_KINDS = {
+    ".stencils": "machine code of instruction forms", ".runtime": "native helpers", ".pages": "translated guest pages",
+    ".heat": "where time was spent",
+}  # fmt: skip
 
 
 def main(words: Sequence[str]) -> int:

@@ -39,6 +39,9 @@ class SystemConfig:
     of Ratite that owns the grammar.
     """
 
+    #: What is compiled as a whole where nothing is said of that; see `Tuning`.
+    usual_regions = "on"
+
     def __init__(self, arch: str) -> None:
         self.arch = arch
         """The ISA: `riscv64`, `riscv32` or `loongarch64`."""
@@ -90,8 +93,8 @@ class SystemConfig:
         """Every processor has a thread of its own."""
         self.parallel_named = False
         """Whether somebody asked for that."""
-        self.region = "off"
-        """Hot loops are compiled as a whole."""
+        self.region = ""
+        """What is compiled as a whole, where somebody says so; see `regions`."""
         self.disk_cache = True
         """Stencils and translations are kept in the user's cache folder."""
         self.profile: Request | None = None
@@ -102,6 +105,13 @@ class SystemConfig:
         """Files that name guest code."""
         self.name = ""
         self.pid_file = ""
+
+    @property
+    def regions(self) -> str:
+        """What is compiled as a whole: `on`, hot loops, unless somebody says otherwise; `off` where that goes together with something else
+        only if it is asked for: counting instructions, executing them one by one, and finding callers for a profile."""
+        alone = self.icount is not None or self.single_step or self.profile is not None
+        return self.region or ("off" if alone else self.usual_regions)
 
 
 def _machine(config: SystemConfig, text: str) -> None:
@@ -142,7 +152,7 @@ def _accelerator(config: SystemConfig, text: str) -> None:
             properties.expect("property of accelerator tcg", ("thread", "region", "cache"))
             config.parallel = _one_of("thread", properties.get("thread", "multi"), ("single", "multi")) == "multi"
             config.parallel_named = config.parallel and bool(properties.get("thread"))
-            config.region = _region(properties.get("region", config.region))
+            config.region = _region(properties.get("region")) if properties.get("region") else config.region
             config.disk_cache = keyval.switch(properties.get("cache", "on"))
             return
         if name not in ("kvm", "xen", "hax", "hvf", "nvmm", "whpx", "qtest"):
@@ -358,7 +368,7 @@ def parse(arch: str, words: list[str]) -> SystemConfig:
     images = OPTIONS.parse(words, config)
     if config.icount is not None and config.parallel_named:
         raise UsageError("-icount counts on one thread: choose -accel tcg,thread=single or leave thread out")
-    if config.icount is not None and config.region != "off":
+    if config.icount is not None and config.regions != "off":
         raise UsageError("-icount counts instruction by instruction: it does not go together with -accel tcg,region=on")
     config.drives += [f"if=virtio,file={image.replace(',', ',,')}" for image in images]
     return config

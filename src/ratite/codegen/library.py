@@ -35,7 +35,7 @@ _DIGEST = 32
 #: Stencils after which a growing library is written to disk.
 _SAVE_EVERY = 400
 #: Files that belong to the engine, by suffix.
-CACHED = (".stencils", ".runtime", ".pages", ".lock", ".sources")
+CACHED = (".stencils", ".runtime", ".pages", ".heat", ".lock", ".sources")
 #: Most bytes of all of them; older ones are of earlier versions of Ratite, or of processors that nobody asks for any more.
 _FOLDER_LIMIT = 768 << 20
 
@@ -53,7 +53,7 @@ def cache_folder() -> str:
 
 
 def cached_files(folder: str) -> list[str]:
-    """What Ratite's engine keeps in a folder: stencil libraries, native helpers, translated pages, their locks, and digests of Ratite's source."""
+    """What Ratite's engine keeps in a folder: stencil libraries, native helpers, translated pages, where they were hot, locks, digests of source."""
     return sorted(entry.path for entry in os.scandir(folder) if entry.name.endswith(CACHED))
 
 

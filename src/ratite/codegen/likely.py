@@ -42,9 +42,9 @@ class Likely:
         self._seen: set[tuple[int, int, int]] = set()  # {word, length, context}
         self._related: set[tuple[Form, tuple[bool, ...], tuple[str, ...]]] = set()
         self._pages: deque[Iterator[None]] = deque()
-        self._near: dict[Key, None] = {}  # found in pages
-        self._far: deque[Key] = deque()
-        self._base: Iterator[Key] = iter(())
+        self._near: list[deque[Key]] = []  # of each page; what was missing last is behind
+        self._far: list[deque[Key]] = []  # relatives of each form, likewise
+        self._base: deque[Key] = deque()
 
     def job(self, key: Key) -> Job:
         """What is to be done for a key. Raises KeyError where its instruction does not exist."""
@@ -64,7 +64,7 @@ class Likely:
         mark = key.form, tuple(cls == ZERO for cls in key.regs), tuple(c if c in _PECULIAR else "" for c in key.imms)
         if key.regs and not key.form.statics and mark not in self._related:
             self._related.add(mark)
-            self._far += itertools.islice(self._relatives(key), _MOST)
+            self._far.append(deque(itertools.islice(self._relatives(key), _MOST)))
 
     def page(self, data: bytes, offset: int, context: int) -> None:
         """Something was missing for code at an offset of a page, in a context: so it may be for what follows."""
@@ -72,7 +72,7 @@ class Likely:
 
     def begin(self) -> None:
         """Nothing at all has been compiled."""
-        self._base = self._basic()
+        self._base.extend(self._basic())
 
     def next(self, count: int) -> list[Job]:
         """Some forms to be compiled now."""
@@ -87,12 +87,11 @@ class Likely:
 
     def _keys(self) -> Iterator[Key]:
         """What is queued, the most likely first."""
-        while self._near:
-            yield self._near.popitem()[0]
-        while self._far:
-            yield self._far.popleft()
-        while (key := next(self._base, None)) is not None:  # `yield from` would end it when this is given up
-            yield key
+        for queues in self._near, self._far, [self._base]:
+            while queues:
+                while queues[-1]:
+                    yield queues[-1].popleft()
+                queues.pop()
 
     @property
     def looking(self) -> bool:
@@ -108,6 +107,8 @@ class Likely:
     def _walk(self, data: bytes, at: int, context: int) -> Iterator[None]:
         """Note the forms of the code in a page, with pauses."""
         count = 0
+        found = deque[Key]()
+        self._near.append(found)
         while at + 2 <= len(data):
             length = 2 * self._arch.long[int.from_bytes(data[at : at + 2], "little")]
             word = int.from_bytes(data[at : at + length], "little")
@@ -117,7 +118,7 @@ class Likely:
             self._seen.add((word, length, context))
             key = self._key_of(word, length, context)
             if key is not None and key not in self.known:
-                self._near[key] = None
+                found.append(key)
             count += 1
             if count % _STEP == 0:
                 yield

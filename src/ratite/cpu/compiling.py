@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 #: Seconds that an order may take, others' use of the processors included; and that the process which stands back may take.
 _LIMIT, _LONG = 20.0, 600.0
-#: What the latter has not heard after so many orders it need not hear.
-_BEHIND = 8
+#: What the latter has not heard after so many orders it need not hear. It begins after so many forms have been missing: one or two always may be.
+_BEHIND, _FEW = 8, 6
 
 
 class Missing(Exception):
@@ -74,6 +74,7 @@ class Compiler:
         self._sent: dict[int, Order] = {}
         self._questions: deque[tuple[str, int, int]] = deque()  # instructions whose free bits nobody knows
         self._in_question: set[tuple[str, int, int]] = set()  # the same until there is an answer
+        self._missed = 0
         self._closing = False
         self._bell: Bell | None = None
         self._thread: threading.Thread | None = None
@@ -127,10 +128,10 @@ class Compiler:
     def _serve(self) -> None:
         assert self._bell is not None
         processes = [process for process in (self.asked, self.foresight) if process is not None]
-        for process in processes:
-            process.start()
-        if self.foresight is not None:
-            self.foresight.order(([], None, list(self._library.stencils)))
+        if self.asked is not None:
+            self.asked.start()
+        if not self._library.stencils:
+            self._foresee([], None)
         while not self._closing:
             self._hand_on()
             if not self._collect(processes):
@@ -156,8 +157,15 @@ class Compiler:
         else:
             forms = [plain(job.key) for job in missing]
             self._sent[self.asked.order((forms, ()))] = order
-            if self.foresight is not None and not self.foresight.lost and self.foresight.busy < _BEHIND:
-                self.foresight.order((forms, order.place, None))
+            self._missed += len(forms)
+            if self._missed >= _FEW:
+                self._foresee(forms, order.place)
+
+    def _foresee(self, forms: list[Any], place: Place | None) -> None:
+        """Tell who works ahead what is missing; and what is known, when it begins."""
+        process = self.foresight
+        if process is not None and not process.lost and process.busy < _BEHIND:
+            process.order((forms, place, list(self._library.stencils) if process.process is None else None))
 
     def _collect(self, processes: Iterable[Companion[Content]]) -> bool:
         """Take what has been answered; whether there was anything."""

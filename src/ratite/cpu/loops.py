@@ -26,6 +26,8 @@ _BREATH = 16
 #: How far from a computed jump the targets of its table are looked for, and how many there may be: to find one of many (an interpreter's) takes
 #: longer in a region than through the jump cache.
 _TABLE, _CASES = 1024, 12
+#: Bytes that a call may have.
+_CALL_LENGTHS = (2, 4)
 #: Most instructions of a region where whatever is executed becomes one.
 _FORCED = 60
 #: Most places at which a region can be entered.
@@ -64,9 +66,14 @@ class Links:
         self._registers: set[tuple[str, int]] = set()
         self._learnt = 0
 
+    @property
+    def enough(self) -> bool:
+        """Whether it has seen enough calls."""
+        return self._learnt >= self._CALLS
+
     def learn(self, call: Part) -> None:
         """See where a call keeps the address to return to."""
-        if self._learnt < self._CALLS:
+        if not self.enough:
             self._learnt += 1
             piece = self._piece(call)
             self._registers |= {piece.number(v.attr) for v in piece.block.code if v.op == "reg.set" and v.args[0].op == "npc"}
@@ -92,7 +99,6 @@ class Explorer:
         self.parts: dict[int, Part] = {}
         self.ways: dict[int, list[int]] = {}
         self.jumps: dict[int, list[int]] = {}
-        self._returns: dict[CodePage, set[int]] = {}
         self.missing: list[Job] = []
 
     def explore(self, head: int, forced: bool) -> None:
@@ -132,26 +138,33 @@ class Explorer:
 
     def _table(self, at: int, part: Part) -> list[int] | None:
         """Where a computed jump may go if it is one through a table: to places near it that have been jumped to. None if it returns."""
-        behind_calls = self._behind_calls(part.page)
+        page = part.page
+        near = [page.base + offset for offset in page.published if abs(page.base + offset - at) <= _TABLE]
+        behind_calls = {to for to in near if self._behind_call(page, to)}
+        if not self._links.enough:
+            self._learn_in(page)
         if self._links.returns(part):
             return None
-        published = [part.page.base + offset for offset in part.page.published]
-        near = [to for to in published if abs(to - at) <= _TABLE and to not in behind_calls]
+        near = [to for to in near if to not in behind_calls]
         return sorted(near) if len(near) <= _CASES else []
 
-    def _behind_calls(self, page: CodePage) -> set[int]:
-        """Where calls of a page return to."""
-        if page not in self._returns:
-            found = self._returns[page] = set()
-            for n, (offset, _) in enumerate(page.entries.items()):
-                if n % _BREATH == 0:
-                    self._engine.let_others()
-                part = self.part(page.base + offset)
-                if part is not None and part.entry[4] == RETURNS:
-                    found.add(page.base + offset + part.entry[2])
-                    if part.entry[3] is not None:
-                        self._links.learn(part)
-        return self._returns[page]
+    def _behind_call(self, page: CodePage, at: int) -> bool:
+        """Whether a call before an address of a page returns to it."""
+        for length in _CALL_LENGTHS:
+            part = self.part(at - length) if at - length >= page.base else None
+            if part is not None and part.entry[2] == length and part.entry[4] == RETURNS:
+                if part.entry[3] is not None:
+                    self._links.learn(part)
+                return True
+        return False
+
+    def _learn_in(self, page: CodePage) -> None:
+        """See where calls keep the address to return to: those of a page that have returned."""
+        for n, offset in enumerate(sorted(page.published)):
+            if n % _BREATH == 0:
+                self._engine.let_others()
+            if self._behind_call(page, page.base + offset) and self._links.enough:
+                return
 
     def part(self, at: int) -> Part | None:
         """What the translator knows of the instruction at an address; None where it has not been translated or reaches into the next page."""

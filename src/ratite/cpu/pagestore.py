@@ -59,10 +59,10 @@ def page_digest(data: bytes, context: int) -> bytes:
 
 
 class PageStore:
-    """The file of one library, and what this run adds to it."""
+    """The file of one library, and what this run adds to it. persistent: it is read and written."""
 
     def __init__(self, engine: Engine, persistent: bool) -> None:
-        self._engine, self._persistent = engine, persistent
+        self._engine, self.persistent = engine, persistent
         self.path = engine.library.beside(".pages")
         self._index: dict[bytes, tuple[int, int]] = {}
         self._map: mmap.mmap | None = None
@@ -70,7 +70,7 @@ class PageStore:
         self._new: dict[bytes, bytes] = {}
         self._news = 0
         self.restored = 0
-        if self._persistent:
+        if self.persistent:
             self._open()
 
     def _open(self) -> None:
@@ -113,7 +113,7 @@ class PageStore:
 
     def add(self, name: bytes, body: bytes) -> None:
         """Take a record, to be written at the end; none that is known is replaced."""
-        if self._persistent and name not in self._new and name not in self._index and self._news <= _MOST_NEWS:
+        if self.persistent and name not in self._new and name not in self._index and self._news <= _MOST_NEWS:
             self._new[name] = body
             self._news += len(body)
 
@@ -154,7 +154,7 @@ class PageStore:
     # --- keeping what is new --------------------------------------------------------------------------------------------------------
     def keep(self, page: CodePage) -> None:
         """Take the translations of a page, whose bytes are still those which were translated."""
-        if not self._persistent or page.known <= page.kept * (1 + _NEWS) or self._news > _MOST_NEWS:
+        if not self.persistent or page.known <= page.kept * (1 + _NEWS) or self._news > _MOST_NEWS:
             return
         page.kept = page.known
         now, first = page.data.tobytes(), page.before_writes
@@ -188,7 +188,7 @@ class PageStore:
         """Write what is new to disk; where that is not possible the next start only takes longer."""
         for page in self._engine.pages.values():
             self.keep(page)
-        if not self._new or not self._persistent:
+        if not self._new or not self.persistent:
             return
         try:
             self._append()

@@ -14,11 +14,14 @@ from ratite.isa.arch import Arch
 
 #: Most seconds of processor time for one region.
 SECONDS = 5.0
+#: Its rank. What it takes is bounded by whoever asks; with the lowest rank a region takes seconds where all processors are busy, as they may be
+#: under a machine, and most runs would be over.
+NICE = 5
 
 
 def serve(parent: int) -> None:
     """The whole life of the process that the process `parent` has started."""
-    service = Service(parent, SECONDS, nice=19)
+    service = Service(parent, SECONDS, nice=NICE)
     while (order := service.next_order()) is not None:
         number, fields = order
         compiled, why = _compile(service.arch, Plan(*fields))

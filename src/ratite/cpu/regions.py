@@ -1,9 +1,11 @@
 """Finding hot code, having it compiled as a whole, and letting execution go through it.
 
 A thread asks, at short intervals, every running vCPU where it is. The answer is the target of a backward or computed jump, because there machine
-code looks whether it is wanted; so the places found are heads of loops and functions, and code need not count anything. One that is found often
-is compiled with what can be reached from it and leads back to it, through other pages and called functions too; then the jumps back to it are
-made to lead into the region.
+code looks whether it is wanted; so the places found are heads of loops and functions, and code need not count anything. One that is found often,
+in this run and in earlier ones (`ratite.cpu.hotness`), is compiled with what can be reached from it and leads back to it, through other pages and
+called functions too; then the jumps back to it are made to lead into the region.
+
+The intervals are of the processor time of the process, so nobody wakes up while nothing is executed.
 
 A region is entered only while the pages of its code are mapped as they were when it was made: that of its head is where execution is, and it
 looks for the others itself. It goes when one of its pages does. What it has in hand of the translation cache (pages that it found before) it
@@ -17,7 +19,6 @@ import time
 from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from ratite import log
@@ -25,27 +26,35 @@ from ratite.codegen import host_x86_64 as host
 from ratite.codegen.library import key_of
 from ratite.codegen.regions import ALIGNMENT, COUNTER, Compiled, address_of, delta_of, placed
 from ratite.cpu.codepage import PAGE, CodePage, PageKey, RegionUnit
+from ratite.cpu.cputimer import ProcessSleep, wake
 from ratite.cpu.hostmem import HostBuffer
+from ratite.cpu.hotness import Heat, Hotness
 from ratite.cpu.loops import Chosen, Explorer, Links, choose
-from ratite.cpu.region_compilers import Answer, Compilers, OwnProcess, OwnThread
-from ratite.cpu.regionstore import RegionStore
+from ratite.cpu.regionstore import RegionStore, heat_name
 from ratite.cpu.threads import quiet_thread
 
 if TYPE_CHECKING:
     from ratite.cpu.engine import Engine
+    from ratite.cpu.region_compilers import Answer, Compilers
 
-#: Seconds between two questions; to how many times that the interval grows while answers are nothing new, and after how many of those it grows.
-INTERVAL, _LONGEST_INTERVAL, _PATIENCE = 0.01, 4, 16
+#: Seconds of processor time between two questions: fewest, while execution is found where it has been before and nothing is compiled; most, and by
+#: how much an interval is longer than the one before while it is found elsewhere each time, as in a boot, or in regions.
+_SHORTEST, _LONGEST, _LONGER = 0.02, 0.1, 1.5
+#: Seconds until somebody looks again while a region waits to be placed, and by the clock while one is being compiled elsewhere.
+_SOON, _ANSWERS = 0.01, 0.1
 #: For how many seconds of processor time execution has to be found at a place before its loop is looked at; twice as long for each time that code of
 #: its page was compiled in vain.
 HOT = 0.04
-#: Most processor time that an answer stands for.
-_MOST_CREDIT = 0.1
+#: How many intervals an answer stands for at most.
+_MOST_CREDIT = 1.5
 #: A loop is compiled when execution has been in it for this many times as long as compiling will take: it may go on as long, and at best be a
-#: third faster.
-_WORTH = 4
-#: Which part of that time is spent in the page where it was found, probably.
-_IN_PAGE = 1 / 3
+#: third faster. What is executed in more than one run will be in others, too.
+_WORTH, _WORTH_AGAIN = 4, 2
+#: By how much longer execution has to be found at a place where no region came of it, until it is looked at again.
+_A_BIT_LATER, _LATER, _MUCH_LATER = 1.2, 2, 8
+#: Which part of that time is spent in the page where it was found, probably; which part of all time is so at least, or whatever is gained there does
+#: not matter; and how many instructions a loop has.
+_IN_PAGE, _MATTERS, _USUAL = 0.8, 1 / 32, 40
 #: Seconds that compiling takes, at first and for each instruction, until that has been measured; and the first time, which loads LLVM.
 _START_COST, _COST, _FIRST_COST = 0.01, 0.0007, 0.1
 #: A region that is entered more often in a second of processor time than this costs more than it gains: to enter and to leave it takes as long as ten
@@ -59,8 +68,11 @@ _MOST_VAIN = 1 << 12
 _AHEAD = 2
 #: The part of code memory that regions may fill.
 _MEMORY_SHARE = 1 / 4
-#: Compiling may take this part of the processor time of the process, and so many seconds before that counts.
+#: Compiling may take this part of the processor time of the process, and so many seconds before that counts where another process does it.
 _TIME_SHARE, _GRACE = 0.1, 0.3
+#: The part of that time that may be taken by looking at loops, most of which are not compiled in the end; how long one takes, about; and for which
+#: part of the time, and of how much at least, execution has to be found in a page so that it is looked at anyway.
+_LOOKING_SHARE, _LOOK, _DOMINATES, _EARLY = 0.005, 0.02, 1 / 6, 0.25
 
 
 class _Ready(NamedTuple):
@@ -71,19 +83,16 @@ class _Ready(NamedTuple):
     seconds: float | None
 
 
-@dataclass
 class _Placed:
     """A region that execution goes through: on which pages it depends, which instructions it has, where it is entered (page, offset, host
     address) and by which jumps (page, host address of the displacement). head: where it was found. counter: where it is counted how often it is
     entered; seen: what that was."""
 
-    keys: list[PageKey]
-    inside: set[int]
-    head: tuple[PageKey, int]
-    counter: int
-    seen: int = 0
-    entries: list[tuple[CodePage, int, int]] = field(default_factory=list)
-    sites: list[tuple[CodePage, int]] = field(default_factory=list)
+    def __init__(self, keys: list[PageKey], inside: set[int], head: tuple[PageKey, int], counter: int) -> None:
+        self.keys, self.inside, self.head, self.counter = keys, inside, head, counter
+        self.seen = 0
+        self.entries: list[tuple[CodePage, int, int]] = []
+        self.sites: list[tuple[CodePage, int]] = []
 
 
 class _Places:
@@ -125,13 +134,17 @@ class _Times:
     def __setitem__(self, place: tuple[PageKey, int], seconds: float) -> None:
         self._pages.setdefault(place[0], {})[place[1]] = seconds
 
+    def pages(self) -> list[PageKey]:
+        """Pages with such places."""
+        return list(self._pages)
+
     def of(self, key: PageKey) -> float:
         """The seconds of a page."""
         return sum(self._pages.get(key, {}).values())
 
-    def forget(self, key: PageKey) -> None:
-        """Leave out all of a page."""
-        self._pages.pop(key, None)
+    def forget(self, key: PageKey) -> dict[int, float]:
+        """Leave out all of a page; what that was, by offset."""
+        return self._pages.pop(key, {})
 
     def clear(self) -> None:
         """Leave out everything."""
@@ -143,16 +156,22 @@ class Regions:
 
     def __init__(self, engine: Engine, always: bool = False) -> None:
         self._engine, self.always = engine, always
-        self._found = _Times()
+        self._found = _Times()  # for how long execution has been found at places, in earlier runs too
+        self._new = _Times()  # what of that has not been noted yet for later ones
+        self._hotness = _hotness(engine)
+        self._names: dict[PageKey, bytes] = {}  # of pages whose past has been looked up
+        self._again: set[PageKey] = set()  # pages that were hot in earlier runs
+        self._looked = _Places()  # where a region on disk has been looked for
         self._credit = 0.0  # what the next answer stands for
         self._outside = 0.0  # seconds in which execution was in no region, as far as that was seen
+        self._earlier = 0.0  # of those, in earlier runs
         self._tried = _Places()
         self._asked: deque[tuple[PageKey, int]] = deque()
         self._ready: deque[_Ready] = deque()
         self._placed: dict[PageKey, list[_Placed]] = {}
         self._links = Links(engine)
         self._store = RegionStore(engine)
-        self._compilers: Compilers = OwnThread(engine.arch)
+        self._compilers: Compilers | None = None
         self._ordered: dict[int, Chosen] = {}  # by the number of the order
         self._useless: list[_Placed] = []
         self._counters = HostBuffer(8 * _COUNTERS)
@@ -163,26 +182,42 @@ class Regions:
         self._later = _Times()  # for how long places have to be found before they are looked at again
         self._closing, self._compiling = threading.Event(), threading.Lock()
         self._worker: threading.Thread | None = None
-        self._begin, self._spent = time.process_time(), 0.0
-        self._dull = 0
+        self._begin, self._spent, self._looking = time.process_time(), 0.0, 0.0
+        self._interval = _SHORTEST
         self.compiled = self.restored = self.instructions = self.bytes = 0
         self.seconds = 0.0
 
     def start(self) -> None:
         """Begin to look for hot code."""
         if self._worker is None:
-            if self._engine.user is None:
-                self._compilers = OwnProcess(self._engine.arch, key_of(self._engine.arch))
             self._worker = quiet_thread(self._work, "ratite-regions")
 
     def close(self) -> None:
-        """Compile no more. A process ends at once, whatever is being compiled."""
+        """Compile no more, and keep on disk what was hot. A process ends at once, whatever is being compiled."""
         self._closing.set()
-        if self._worker is not None and self._engine.user is None:
-            self._worker.join()
-            self._worker = None
         if self._engine.user is None:
-            self._compilers.close()
+            if self._worker is not None:
+                wake(self._worker)
+                self._worker.join()
+                self._worker = None
+            if self._compilers is not None:
+                self._collect()  # what has come meanwhile
+                self._compilers.close()
+        with self._engine.lock:
+            for key in self._new.pages():
+                self._note(key)
+        self._hotness.save()
+
+    @property
+    def compilers(self) -> Compilers:
+        """Who compiles; that is loaded when it is needed."""
+        if self._compilers is None:
+            from ratite.cpu.region_compilers import OwnProcess, OwnThread
+
+            arch = self._engine.arch
+            beside = self._worker is not None and self._engine.user is None
+            self._compilers = OwnProcess(arch, key_of(arch)) if beside else OwnThread(arch)
+        return self._compilers
 
     @contextmanager
     def quiet(self) -> Iterator[None]:
@@ -195,8 +230,10 @@ class Regions:
         self._asked.clear()
         self._seen.clear()
         self._ordered.clear()
+        self._new.clear()
+        self._hotness.forget()
         self._closing = threading.Event()  # the thread may have been inside it
-        self._begin, self._spent = time.process_time(), 0.0
+        self._begin, self._spent, self._looking = time.process_time(), 0.0, 0.0
         if self._worker is not None:
             self._worker = None
             self.start()
@@ -208,26 +245,38 @@ class Regions:
         if self._ready or self._useless:
             self._install()
         if inside or place in self._tried:
-            self._dull = min(self._dull + 1, _PATIENCE * _LONGEST_INTERVAL)
+            if not inside:  # a region may come to it too late for this run
+                self._new[place] += self._credit
+            self._interval = min(self._interval * _LONGER, _LONGEST)
             return
-        self._dull = max(self._dull - 4 * _PATIENCE, 0)
-        if not self._found[place]:
+        self._interval = _SHORTEST if self._new[place] else min(self._interval * _LONGER, _LONGEST)
+        if place not in self._looked:
+            self._looked.add(place)
             self._seen.append(place)
         self._found[place] += self._credit
+        self._new[place] += self._credit
         self._outside += self._credit
-        if self._found[place] >= self._threshold(key, offset) and self._may_be_worth(key):
+        self._consider(place)
+
+    def _consider(self, place: tuple[PageKey, int]) -> None:
+        """Have a loop looked at if execution has been found often enough at a place."""
+        if self._found[place] >= self._threshold(*place) and place not in self._tried and self._may_be_worth(place[0]):
             self._tried.add(place)
             self._asked.append(place)
 
     def _may_be_worth(self, key: PageKey) -> bool:
         """Whether it makes sense to look at a loop of a page: that takes some hundredths of a second."""
-        least = _WORTH * (_START_COST if self.compiled else _FIRST_COST)
-        return self._outside >= least and self._found.of(key) >= _IN_PAGE * least
+        least = self._worth(key) * (self._first_cost + _COST * _USUAL)
+        return self._found.of(key) >= max(_IN_PAGE * least, _MATTERS * self._outside)
 
     @property
-    def _interval(self) -> int:
-        """Time between two questions."""
-        return 1 + self._dull // _PATIENCE
+    def _first_cost(self) -> float:
+        """How long compiling anything will take."""
+        return _START_COST if self.compiled else _FIRST_COST
+
+    def _worth(self, key: PageKey) -> float:
+        """How many times as long as compiling takes execution has to be found in a loop whose head is in a page."""
+        return _WORTH_AGAIN if key in self._again else _WORTH
 
     def _threshold(self, key: PageKey, offset: int) -> float:
         page = self._engine.pages.get(key)
@@ -286,7 +335,7 @@ class Regions:
             del page.regions[offset]
             self._lead(page, offset, where, page.entries[offset])
             self._tried.add((page.key, offset))
-        self._store.reject(*former.head)
+        self._store.reject(former.head, [(page.key, offset) for page, offset, _ in former.entries])
         if log.enabled("region"):
             log.write("region", f"region at {former.head[0][1] + former.head[1]:#x} was left too soon each time")
 
@@ -355,9 +404,13 @@ class Regions:
     def withdraw(self, key: PageKey) -> None:
         """A page is no longer valid: let execution go through stencils again where regions depend on it. The engine's lock is held, and the
         jump caches will be emptied."""
+        self._note(key)
         tried, gone = self._tried.forget(key), self._placed.pop(key, ())
         self._found.forget(key)
         self._later.forget(key)
+        self._looked.forget(key)
+        self._names.pop(key, None)
+        self._again.discard(key)
         if gone or tried:
             self._vain[key] += max(len(gone), tried)  # what comes there next may be worth it where this was not
             if len(self._vain) > _MOST_VAIN:
@@ -371,6 +424,7 @@ class Regions:
                     self._engine.memory.patch(site, page.detours.pop(site))
             for page, offset, _ in former.entries:
                 self._tried.discard((page.key, offset))
+                self._looked.discard((page.key, offset))
                 if self._engine.pages.get(page.key) is page:
                     self._found[page.key, offset] = 0.0
                     del page.regions[offset]
@@ -379,10 +433,15 @@ class Regions:
 
     def clear(self) -> None:
         """All code is gone. The engine's lock is held."""
+        for key in self._new.pages():
+            self._note(key)
         self._placed.clear()
         self._tried.clear()
         self._found.clear()
         self._later.clear()
+        self._looked.clear()
+        self._names.clear()
+        self._again.clear()
         self._ready.clear()
         self._seen.clear()
         self._useless.clear()
@@ -408,21 +467,36 @@ class Regions:
 
     # --- on the thread of its own ---------------------------------------------------------------------------------------------------------
     def _work(self) -> None:
+        sleep = ProcessSleep()
         before = time.process_time() - time.thread_time()
-        while not self._closing.wait(INTERVAL * (1 if self._ready else self._interval)):
+        while not self._closing.is_set():
+            busy = self._compilers is not None and self._compilers.busy
+            sleep.sleep(_SOON if self._ready else self._interval, _ANSWERS if busy else None)
+            if self._closing.is_set():
+                break
             now = time.process_time() - time.thread_time()
             asked = sum(vcpu.ask() for vcpu in list(self._engine.vcpus))
-            self._credit, before = min((now - before) / max(asked, 1), _MOST_CREDIT), now
-            while self._seen and not self._closing.is_set():
-                self._look_up(self._seen.popleft())
-            self._collect()
-            self._judge()
-            while self._asked and not self._closing.is_set() and self._may_compile():
-                place = self._asked.popleft()
-                if self._found[place] < self._threshold(*place):  # a region has come to it since
-                    self._tried.discard(place)
-                else:
-                    self._build(place, _WORTH)
+            self._credit, before = min((now - before) / max(asked, 1), _MOST_CREDIT * self._interval), now
+            if not asked:  # executing Python, for devices or new code
+                self._interval = min(self._interval * _LONGER, _LONGEST)
+            self._attend()
+        sleep.close()
+
+    def _attend(self) -> None:
+        """Do what the answers have left to be done."""
+        while self._seen and not self._closing.is_set():
+            self._look_up(self._seen.popleft())
+        self._collect()
+        self._judge()
+        while self._asked and not self._closing.is_set() and self._may_compile():
+            place = max(self._asked, key=self._found.__getitem__)
+            if not self._may_look(place):
+                break
+            self._asked.remove(place)
+            if self._found[place] < self._threshold(*place):  # a region has come to it since
+                self._tried.discard(place)
+            else:
+                self._build(place, self._worth(place[0]))
 
     def _judge(self) -> None:
         """Find out which regions are left too soon."""
@@ -442,26 +516,39 @@ class Regions:
         if self.bytes > self._engine.memory.size * _MEMORY_SHARE:
             self._asked.clear()
             return False
-        if self._compilers.lost:
+        if self._compilers is not None and self._compilers.lost:
             self._asked.clear()
-        if self._compilers.lost or self._compilers.busy >= _AHEAD:
             return False
-        return self._spent < _GRACE + _TIME_SHARE * (time.process_time() - self._begin)
+        if self._compilers is not None and self._compilers.busy >= _AHEAD:
+            return False
+        elapsed = time.process_time() - self._begin
+        if self._engine.user is not None:  # LLVM works in the process itself, which may be a short one: what counts is its time in all runs
+            return self._spent + self._first_cost <= _TIME_SHARE * (elapsed + self._earlier)
+        return self._spent < _GRACE + _TIME_SHARE * elapsed
+
+    def _may_look(self, place: tuple[PageKey, int]) -> bool:
+        """Whether the time that it takes to look at a loop does not matter: in a long run, or because so much of this one is spent in its page."""
+        elapsed = time.process_time() - self._begin
+        return self._looking + _LOOK <= _LOOKING_SHARE * elapsed or self._new.of(place[0]) >= _DOMINATES * max(elapsed, _EARLY)
 
     def _build(self, place: tuple[PageKey, int], worth: float) -> None:
         begin = time.thread_time()
         chosen = self._choose(*place)
+        self._looking += time.thread_time() - begin
         self._spent += time.thread_time() - begin
-        if chosen is not None and self._seconds_in(chosen) < worth * self._cost(chosen):
-            self._wait_for(chosen)
+        if chosen is None:
+            self._put_off([place], _MUCH_LATER)
+        elif (seconds := self._seconds_in(chosen)) < (enough := worth * self._cost(chosen)):
+            self._put_off(self._places_in(chosen), min(max(enough / max(seconds, HOT), _A_BIT_LATER), _MUCH_LATER))
             self._tried.discard(place)
-        elif chosen is not None:
+        else:
+            self._put_off(self._places_in(chosen), _LATER)  # for a run that ends before it is compiled, and the next ones
             with self._compiling:
-                self._ordered[self._compilers.order(chosen.plan)] = chosen
+                self._ordered[self.compilers.order(chosen.plan)] = chosen
 
     def _collect(self) -> None:
         """Take what has been compiled."""
-        for answer in self._compilers.answers():
+        for answer in self._compilers.answers() if self._compilers is not None else ():
             self._spent += answer.seconds
             chosen = self._ordered.pop(answer.number, None)
             if chosen is not None:
@@ -470,6 +557,7 @@ class Regions:
     def _take(self, chosen: Chosen, answer: Answer) -> None:
         """Take a region that has been compiled, or could not be."""
         if answer.compiled is None:
+            self._put_off(self._places_in(chosen), _MUCH_LATER)
             if log.enabled("region"):
                 log.write("region", f"no region at {chosen.head:#x}: {answer.why}")
             return
@@ -479,26 +567,64 @@ class Regions:
                 self._ready.append(_Ready(chosen, answer.compiled, answer.seconds))
 
     def _look_up(self, place: tuple[PageKey, int]) -> None:
-        """Take the region at a place that is on disk."""
+        """Find out what earlier runs know of a place: take the region that is on disk, or remember how long they have been there."""
         with self._engine.lock:
             page = self._engine.pages.get(place[0])
-            found = None if page is None or self._inside(*place) else self._store.find(Explorer(self._engine, page, self._links), page, place[1])
-            if found is not None:
-                ready = _Ready(*found, None)
-                if self._symbols(ready) is not None:
-                    self._tried.add(place)
-                    self._ready.append(ready)
+            if page is None or self._inside(*place) or any(page in ready.chosen.pages and self._has(ready, page, place[1]) for ready in self._ready):
+                return
+            if self._store.rejected(page, place[1]):
+                self._tried.add(place)
+                return
+            found = self._store.find(Explorer(self._engine, page, self._links), page, place[1])
+            ready = None if found is None else _Ready(*found, None)
+            if ready is not None and self._symbols(ready) is not None:
+                self._tried.add(place)
+                self._ready.append(ready)
+                self._interval = _SHORTEST
+                return
+            if self._store.knows(page, place[1]):  # some of it may not have been translated yet
+                self._looked.discard(place)
+            self._recall(page)
+        self._consider(place)
 
-    def _wait_for(self, chosen: Chosen) -> None:
-        """Look at a loop again when execution has been twice as long at one of its places."""
-        for at, page in chosen.inside.items():
-            place = page.key, at & (PAGE - 1)
+    @staticmethod
+    def _has(ready: _Ready, page: CodePage, offset: int) -> bool:
+        return ready.chosen.inside.get(page.base + offset) is page
+
+    def _recall(self, page: CodePage) -> None:
+        """Count what earlier runs have found in a page."""
+        if page.key in self._names:
+            return
+        name = self._names[page.key] = heat_name(page)
+        for offset, heat in self._hotness.of(name).items():
+            self._found[page.key, offset] += heat.seconds
+            self._later[page.key, offset] = max(heat.needed, self._later[page.key, offset])
+            self._outside += heat.seconds
+            self._earlier += heat.seconds
+            self._again.add(page.key)
+
+    def _note(self, key: PageKey) -> None:
+        """Have what has been found in a page remembered by its content. The engine's lock is held."""
+        page = self._engine.pages.get(key)
+        name = self._names.get(key) or (None if page is None else heat_name(page))
+        found = self._new.forget(key)
+        if name is not None:
+            for offset, seconds in found.items():
+                self._hotness.add(name, offset, Heat(seconds, self._later[key, offset]))
+
+    def _put_off(self, places: list[tuple[PageKey, int]], times: float) -> None:
+        """Look at a loop again when execution has been so many times as long at one of its places."""
+        for place in places:
             if self._found[place]:
-                self._later[place] = 2 * self._found[place]
+                self._later[place] = times * self._found[place]
+
+    @staticmethod
+    def _places_in(chosen: Chosen) -> list[tuple[PageKey, int]]:
+        return [(page.key, at & (PAGE - 1)) for at, page in chosen.inside.items()]
 
     def _seconds_in(self, chosen: Chosen) -> float:
         """How long execution has been in a loop and not in a region, as far as that was seen."""
-        return sum(self._found[page.key, at & (PAGE - 1)] for at, page in chosen.inside.items())
+        return sum(self._found[place] for place in self._places_in(chosen))
 
     def _cost(self, chosen: Chosen) -> float:
         """How long compiling a loop will take."""
@@ -520,3 +646,10 @@ class Regions:
                     return choose(explorer, page.base + offset, self.always)
             with self._compiling:  # or the child of a fork would find LLVM locked for ever
                 self._engine.compile(list({job.key: job for job in explorer.missing}.values()))
+
+
+def _hotness(engine: Engine) -> Hotness:
+    """What is known of earlier runs of programs with an engine like this; nothing where it keeps nothing on disk."""
+    if not engine.store.persistent:
+        return Hotness(None)
+    return Hotness(engine.library.beside(".heat"), engine.library.beside(".lock"))

@@ -7,12 +7,11 @@ marshalled,
 
 instructions and entries as guest addresses; pages as (guest address, digest of its bytes); jumps back as guest addresses of a jump. Those of its
 other entries have the name of the head's record. A region serves where its pages have the same bytes and all of its instructions are translated.
-Another record says of a head that the region is not worth it.
+Another record says of a head that the region is not worth it, and so does one of each of its entries.
 """
 
 from __future__ import annotations
 
-import hashlib
 import marshal
 from typing import TYPE_CHECKING, Any
 
@@ -20,18 +19,28 @@ from ratite.codegen.regions import Compiled, Plan
 from ratite.cpu.codepage import PAGE, CodePage, PageKey
 from ratite.cpu.loops import Chosen, Explorer
 from ratite.cpu.pagestore import page_digest
+from ratite.digest import blake2b
 
 if TYPE_CHECKING:
     from ratite.cpu.engine import Engine
 
 _Record = tuple[int, tuple[int, ...], tuple[int, ...], tuple[tuple[int, bytes], ...], tuple[int, ...], tuple[Any, ...]]
-#: The purpose of names of what is not worth it.
-_VAIN = b"vain"
+#: The purpose of names of heads whose regions are not worth it, of places where those would be entered, and of pages (`ratite.cpu.hotness`).
+_VAIN, _TRIED, _HEAT = b"vain", b"tried", b"heat"
 
 
 def _name(digest: bytes, at: int, what: bytes = b"region") -> bytes:
     """What names a region that can be entered at a guest address, in a page with this digest; or what is known of it."""
-    return hashlib.blake2b(digest + at.to_bytes(8, "little"), digest_size=16, key=what).digest()
+    return blake2b(digest + at.to_bytes(8, "little"), digest_size=16, key=what).digest()
+
+
+def _name_in(page: CodePage, offset: int, what: bytes = b"region") -> bytes:
+    return _name(page_digest(page.data.tobytes(), page.key[2]), page.base + offset, what)
+
+
+def heat_name(page: CodePage) -> bytes:
+    """What names a page among those that were hot: its bytes as they were when it was translated first, and its address."""
+    return _name(page.name, page.base, _HEAT)
 
 
 class RegionStore:
@@ -50,15 +59,24 @@ class RegionStore:
         for at in entries:
             self._engine.store.add(_name(digests[at & -PAGE], at), marshal.dumps(head))
 
-    def reject(self, key: PageKey, offset: int) -> None:
-        """Take note that the region with its head at an offset of a page is not worth it."""
-        page = self._engine.pages.get(key)
-        if page is not None:
-            self._engine.store.add(_name(page_digest(page.data.tobytes(), key[2]), page.base + offset, _VAIN), marshal.dumps(True))
+    def reject(self, head: tuple[PageKey, int], entries: list[tuple[PageKey, int]]) -> None:
+        """Take note that the region with its head at an offset of a page, which is entered at these places, is not worth it."""
+        for what, (key, offset) in ((_VAIN, head), *((_TRIED, entry) for entry in entries)):
+            page = self._engine.pages.get(key)
+            if page is not None:
+                self._engine.store.add(_name_in(page, offset, what), marshal.dumps(True))
+
+    def rejected(self, page: CodePage, offset: int) -> bool:
+        """Whether a region that would be entered at an offset of a page is not worth it."""
+        return any(self._engine.store.find(_name_in(page, offset, what)) is not None for what in (_VAIN, _TRIED))
+
+    def knows(self, page: CodePage, offset: int) -> bool:
+        """Whether there is a record of a region that can be entered at an offset of a page; if it does not serve now, it may later."""
+        return self._engine.store.find(_name_in(page, offset)) is not None
 
     def find(self, explorer: Explorer, page: CodePage, offset: int) -> tuple[Chosen, Compiled] | None:
         """The region that can be entered at an offset of a page, if there is one and it serves."""
-        record = self._record(_name(page_digest(page.data.tobytes(), page.key[2]), page.base + offset))
+        record = self._record(_name_in(page, offset))
         if record is None:
             return None
         head, instructions, entries, digests, back, fields = record

@@ -14,7 +14,6 @@ Not sampled: threads that run no guest code (compiling regions, input and output
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import struct
@@ -28,6 +27,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from ratite.codegen.sampling import DEPTH, HEAD_SIZE, HELPER, RECORD_SIZE, RECORDS, ROW_SIZE, ROWS, TRANSLATION
 from ratite.cpu.codepage import RegionUnit
+from ratite.cpu.cputimer import SIGNAL, THREAD_CPU_CLOCK, CpuTimer
 from ratite.cpu.faults import install
 from ratite.cpu.hostmem import HostBuffer
 from ratite.errors import HostError
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from ratite.cpu.engine import Engine
     from ratite.cpu.vcpu import Vcpu
 
-SIGNAL = 16  # SIGSTKFLT
 _IGNORE = 1  # SIG_IGN, as a handler
 #: Seconds between two looks at the notes. A ring has room for more samples than come in this time.
 _INTERVAL = 0.25
@@ -49,7 +48,6 @@ _FIRST_SAVE = 10**9
 
 _RECORD = struct.Struct(f"<8Q{DEPTH}Q")
 _ROW = struct.Struct("<6Q")
-_THREAD_CPU_CLOCK, _SIGEV_THREAD_ID = 3, 4
 
 NATIVE, HELPERS, HOST = "native", "helpers", "host library"
 STATES = {
@@ -85,14 +83,6 @@ class Found(NamedTuple):
     stack: tuple[int, ...]
 
 
-class _Event(ctypes.Structure):
-    """struct sigevent of the C library on 64-bit Linux."""
-
-    _fields_ = [
-        ("value", ctypes.c_uint64), ("signo", ctypes.c_int), ("notify", ctypes.c_int), ("thread", ctypes.c_int), ("unused", ctypes.c_int * 11),
-    ]  # fmt: skip
-
-
 def _run_delay(thread: int) -> int:
     """Nanoseconds that a thread of this process was ready and had no processor; 0 where the host does not tell."""
     try:
@@ -125,7 +115,7 @@ class _Row:
         self._words = self._ring.view.cast("Q")
         self._at, self._code, self._table, self._period = index * ROW_SIZE, code, table, period
         self.index = index
-        self._timer = ctypes.c_void_p()
+        self._timer: CpuTimer | None = None
         self.begin = time.monotonic_ns()
         self.cpu_before = self.cpu = time.thread_time_ns()
         self.delay_before = self.delay = _run_delay(self.thread)
@@ -140,12 +130,11 @@ class _Row:
             self._arm()
 
     def _arm(self) -> None:
-        libc = ctypes.CDLL(None, use_errno=True)
-        event = _Event(self.index, SIGNAL, _SIGEV_THREAD_ID, self.thread)
-        times = (ctypes.c_long * 4)(*divmod(self._period, 10**9), *divmod(self._period, 10**9))
-        if libc.timer_create(_THREAD_CPU_CLOCK, ctypes.byref(event), ctypes.byref(self._timer)):
-            raise HostError(f"no timer for a profile: {os.strerror(ctypes.get_errno())}")
-        libc.timer_settime(self._timer, 0, ctypes.byref(times), None)
+        try:
+            self._timer = CpuTimer(THREAD_CPU_CLOCK, self.index)
+        except OSError as error:
+            raise HostError(f"no timer for a profile: {error.strerror}") from None
+        self._timer.set(self._period, self._period)
 
     def look(self) -> None:
         """Read the thread's clocks."""
@@ -173,7 +162,8 @@ class _Row:
     def stop(self) -> None:
         """Take no more samples. A signal that is still on its way finds no ring."""
         self.look()
-        ctypes.CDLL(None).timer_delete(self._timer)
+        if self._timer is not None:
+            self._timer.close()
         _ROW.pack_into(self._table, self._at, 0, 0, 0, 0, 0, 0)
 
 
