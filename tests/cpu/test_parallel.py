@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from ratite.bits import mask
 from ratite.cpu.scheduler import Parallel, Processor
 from ratite.cpu.vcpu import Event
 from tests.isa.riscv import harts
@@ -91,7 +94,8 @@ def test_section_keeps_processors_out() -> None:
 
     def look() -> bool:
         with bench.engine.exclusive:
-            assert not bench.cpu.native
+            while bench.cpu.native:  # for as long as it takes to find that it must not enter
+                threading.Event().wait(0.001)
             before = bench.x[10]
             assert bench.x[10] == before
             counts.append(before)
@@ -100,3 +104,28 @@ def test_section_keeps_processors_out() -> None:
 
     scheduler.run_until(look)
     scheduler.close()
+
+
+def test_a_fork_in_the_middle_of_a_conditional_store() -> None:
+    """Another thread may be there; it is not in the child, and keeps nobody out."""
+    bench = harts.Bench(native=True)
+    counts = bench.engine.reservations.view.cast("I")
+    counts[5] = 7
+    with bench.engine.quiet():
+        child = os.fork()
+    if not child:
+        os._exit(0 if not counts[5] & 1 and bench.state.reserve_addr == mask(64) else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert counts[5] == 7
+    bench.close()
+
+
+def test_a_conditional_store_that_faults_keeps_nobody_out() -> None:
+    """Its memory may be taken away by another thread between the look whether it is there and the store."""
+    bench = harts.Bench(native=True)
+    counts = bench.engine.reservations.view.cast("I")
+    counts[5] = 7
+    for _ in range(2):
+        bench.cpu._end_conditional_store(5 << 4 | 8)
+        assert counts[5] == 8
+    bench.close()

@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from operator import itemgetter
 
 from ratite import log
+from ratite.bits import mask
 from ratite.codegen.codemem import CodeMemory
 from ratite.codegen.host_x86_64 import READ_CHECKED, SYSTEM_CALL
 from ratite.codegen.library import Library
@@ -546,12 +547,19 @@ class Engine:
                     copy.adopt()
             if os.getpid() != parent:
                 self.exclusive.forked()
+                self._forget_reservations()
                 self.store.forget()
                 self.sampler = None
                 if self.regions is not None:
                     self.regions.forked()
                 if self.perf_map is not None:
                     self.perf_map.forked(names)
+
+    def _forget_reservations(self) -> None:
+        """In the child of a fork: another thread may have been in the middle of a conditional store, which keeps others out until it is done."""
+        self.reservations.clear()
+        for vcpu in self.vcpus:
+            vcpu.state.reserve_addr = mask(64)
 
     def save(self) -> None:
         """Write what is new to disk. Nothing is compiled on other threads any more; those of a process may still be translating."""

@@ -555,8 +555,18 @@ class Vcpu:
     def _host_fault(self) -> Event:
         """The host refused an access of generated code (user mode)."""
         assert self.engine.user is not None
-        both = int(self.state.trap_cause)
-        return Event("fault", 0, (int(self.state.trap_value) - self.engine.user.base) & self._mask, both >> 32, both & 0xFFFFFFFF)
+        both, va = int(self.state.trap_cause), (int(self.state.trap_value) - self.engine.user.base) & self._mask
+        self._end_conditional_store(va)
+        return Event("fault", 0, va, both >> 32, both & 0xFFFFFFFF)
+
+    def _end_conditional_store(self, va: int) -> None:
+        """Let others in where another thread has taken memory away in the middle of a conditional store: it keeps them out until it is done."""
+        at = 4 * (va >> RESERVATION_BITS & RESERVATIONS - 1)
+        counter = self.engine.reservations.view[at : at + 4].cast("I")
+        if counter[0] & 1:
+            with self.engine.exclusive:  # nobody else is in the middle of one
+                if counter[0] & 1:
+                    counter[0] = counter[0] + 1 & mask(32)
 
     def _native(self, name: str, arguments: int) -> Callable[..., int]:
         """A native helper as a function; those of the engine take and give 64 bits, those of the ISA the register width."""
