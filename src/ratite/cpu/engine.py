@@ -76,9 +76,8 @@ MOMENT = 0.0001
 #: No instruction has more bytes.
 _LONGEST = 16
 
-#: Most native helpers and constants of stencils, and room for the latter in bytes.
-_SYMBOLS = 4096
-_CONSTANTS = CONSTANT_SIZE * _SYMBOLS
+#: Most native helpers, and constants of stencils. All are forgotten when half of these are there, because the code for one page may need thousands.
+_HELPERS, MOST_CONSTANTS = 1024, 1 << 14
 
 CODE_SIZE = 128 << 20
 
@@ -127,11 +126,11 @@ class Engine:
         self.symbols = self._load_runtime()
         self._numbers: dict[str | bytes, int] = {}
         self._data: dict[int, bytes] = {}
-        self.symbol_table = HostBuffer(8 * _SYMBOLS)
+        self.symbol_table = HostBuffer(8 * (_HELPERS + MOST_CONSTANTS))
         for name in sorted(self.symbols):
             self._number(name, self.symbols[name])
         self._constants = 0
-        self._constant_space = self.memory.put(bytes(_CONSTANTS), CONSTANT_ALIGNMENT)
+        self._constant_space = self.memory.take(CONSTANT_SIZE * MOST_CONSTANTS, CONSTANT_ALIGNMENT)
         self.memory.keep()
         self.perf_map: PerfMap | None = None
         self.sampler: Sampler | None = None
@@ -193,8 +192,6 @@ class Engine:
 
     def _number(self, name: str | bytes, address: int) -> int:
         number = self._numbers[name] = len(self._numbers)
-        if number >= _SYMBOLS:
-            raise MemoryError("more constants in stencils than there is room for")
         self.symbol_table.view[8 * number : 8 * number + 8] = address.to_bytes(8, "little")
         return number
 
@@ -205,12 +202,27 @@ class Engine:
             return number
         if isinstance(name, str):
             raise DefinitionError(f"native helper {name} does not exist")
+        if self._constants == MOST_CONSTANTS:
+            raise DefinitionError("more constants in the stencils of a page than there is room for")
         address = self._constant_space + CONSTANT_SIZE * self._constants
         self._constants += 1
         self.memory.patch(address, name)
         number = self._number(name, address)
         self._data[number] = name
         return number
+
+    @property
+    def has_many_constants(self) -> bool:
+        """Whether the constants of stencils should be forgotten: a guest may make up instructions with ever new ones."""
+        return 2 * self._constants > MOST_CONSTANTS
+
+    def forget_constants(self) -> None:
+        """Forget them, and all code, which refers to them. The engine's lock is held; nobody remembers their numbers any more."""
+        self.flush_code()
+        for constant in self._data.values():
+            del self._numbers[constant]
+        self._data.clear()
+        self._constants = 0
 
     def constant_of(self, number: int) -> bytes | None:
         """The constant data with a number; None for a native helper."""

@@ -122,7 +122,7 @@ class PageStore:
         """Place what an earlier run has translated of a page with these bytes."""
         page.name = page_digest(data, page.key[2])
         record = self._read(page.name)
-        if record is None:
+        if record is None or self._engine.has_many_constants:  # translating it makes room for them
             return
         code, relocations, offsets, places, published, pending, constants, second = record
         engine = self._engine

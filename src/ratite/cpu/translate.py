@@ -93,6 +93,10 @@ class Translator:
         """Translate from `offset` of the page onward; the host address of its code."""
         if self.engine.joiner.records.size > MOST_RECORDS:
             self._forget_words()
+        if self.engine.has_many_constants:
+            self._forget_words()
+            self.engine.forget_constants()
+            return self.engine.retranslate(page, offset)
         memo = self.memos[page.key[2]]
         while True:
             missing: list[Missing] = []

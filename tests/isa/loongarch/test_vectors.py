@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ratite.cpu import engine
 from ratite.errors import UsageError
 from ratite.isa.loongarch.arch import make_arch
 from ratite.isa.loongarch.cpus import parse_cpu
@@ -18,7 +19,7 @@ from ratite.testing.conformance.loongarch import EVENTS, HANDLES, SKIPS, TARGET,
 from ratite.testing.conformance.native import RegionPeer
 from ratite.testing.conformance.reference import ReferenceEngine
 from ratite.user.abi.loongarch import LoongArch64
-from tests.isa.loongarch import recorded
+from tests.isa.loongarch import cores, recorded
 from tests.isa.loongarch.test_conformance import own_library
 
 __all__ = ["own_library"]
@@ -83,6 +84,21 @@ def test_regions_of_a_process_agree_with_reference(tmp_path: Path) -> None:
         pytest.skip(missing)
     cases = [case for case in _vector_cases(1) if case.insn.name.lstrip("x").startswith(("vld", "vst"))]
     _compare(cases, LinuxPeer.ratite("ratite", "loongarch64", TARGET, ["-cpu", "max", "-region", "always"], tmp_path))
+
+
+def test_constants_are_forgotten_when_there_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A guest goes through ever new shuffles, each with a constant of its own; code that was translated before is translated again then."""
+    monkeypatch.setattr(engine, "MOST_CONSTANTS", 64)
+    native, reference = cores.Bench("max", native=True), cores.Bench("max")
+    for first in range(0, 160, 16):
+        words = [0x7390_0000 | (n & 1) << 18 | n >> 1 << 10 | 1 << 5 | 1 for n in range(first, first + 16)]  # vshuf4i.b, vshuf4i.h
+        for bench in (native, reference):
+            bench.state.euen = 7
+            bench.state.x[1] = first * 0x0123_4567_89AB_CDEF_1133_5577
+            bench.run(*words)
+        assert native.state.x[1] == reference.state.x[1]
+    assert native.engine.code_flushes
+    native.close()
 
 
 # --- gates --------------------------------------------------------------------------------------------------------------
