@@ -89,7 +89,7 @@ def test_version_imports_little(program: str) -> None:
 
 def test_a_conversation() -> None:
     """Output is matched across reads; what follows stays for the next wait; the status is the program's."""
-    code = "print('hello', end=' ', flush=True); print('world'); print('got', typed()); raise SystemExit(3)"
+    code = "print('hello', end=' ', flush=True); print('world', flush=True); print('got', typed()); raise SystemExit(3)"
     with Console(python(code)) as console:
         assert console.wait_for("lo wor", 30) == "hello wor"
         console.send("a line")

@@ -53,6 +53,15 @@ def test_room_for_what_programs_expect(bits: int) -> None:
     space.release()
 
 
+def test_nothing_of_the_host_lies_just_below_address_0(space: GuestSpace) -> None:
+    """A guest's access at a negative distance from a null pointer faults, whatever the host has mapped before the guest was there."""
+    with open("/proc/self/maps") as maps:
+        near = [line for line in maps if int(line.split("-")[0], 16) < space.base < int(line.split("-")[1].split()[0], 16) + 1]
+    (start, permissions), = [(int(line.split("-")[0], 16), line.split()[1]) for line in near]
+    assert start <= space.base - (1 << 31)
+    assert permissions == "---p"
+
+
 def test_placement(space: GuestSpace) -> None:
     """Mappings go downwards from the top; a free hint is taken, a taken one is not; fixed ones replace or fail."""
     first = space.mmap(0, PAGE, READ | WRITE, ANONYMOUS)

@@ -36,6 +36,7 @@ MADV_DONTFORK, MADV_DOFORK = 10, 11
 
 LOWEST = 0x1000     # page 0 stays unmapped: address 0 means "no pointer"
 GUARD = 0x1_0000    # behind the highest address, so that the kernel runs into it when it copies upwards
+BELOW = 1 << 31     # before address 0, so that an access at a negative distance from a null pointer faults
 OWN_CODE = -1       # stands for the inode of code that comes from no file
 HOMES_TOP, HOMES_BOTTOM, HOME_UNIT = 0x30_0000_0000, 0x2C_0000_0000, 0x1_0000    # where files are mapped (64 bits)
 _BUFFER = 0x1_0000  # bytes copied at a time between Python and the guest
@@ -292,7 +293,7 @@ class GuestSpace:
 
     def release(self) -> None:
         """Give the whole region back to the host. Nothing can be done with the space after that."""
-        quick("munmap", self.base, self.limit + GUARD)
+        quick("munmap", self.base - BELOW, BELOW + self.limit + GUARD)
 
     def after_fork(self) -> None:
         """In a child process: reserve again what the parent did not want to be inherited."""
@@ -487,9 +488,9 @@ def _host_prot(prot: int) -> int:
 def _reserve(bits: int) -> tuple[int, int]:
     """Reserve host address space; returns its start and the guest's size."""
     for size in ([1 << n for n in range(46, 37, -1)] if bits == 64 else [1 << 32]):
-        base = quick("mmap", 0, size + GUARD, 0, _RESERVE_FLAGS, -1, 0)
-        if base >= 0:
-            return base, size
+        start = quick("mmap", 0, BELOW + size + GUARD, 0, _RESERVE_FLAGS, -1, 0)
+        if start >= 0:
+            return start + BELOW, size
     raise HostError("no room for the guest's address space; is it limited (ulimit -v)?")
 
 
