@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -51,7 +50,7 @@ def forced_regions() -> Iterator[None]:
 
     def make_forced(self: Engine, *args: Any, **named: Any) -> None:
         tuning = named.pop("tuning", None) or Tuning()
-        named["tuning"] = replace(tuning, region=forced) if tuning.region == "off" else tuning
+        named["tuning"] = tuning.changed(region=forced) if tuning.region == "off" and not tuning.counting else tuning
         make(self, *args, **named)
 
     with pytest.MonkeyPatch.context() as patch:
