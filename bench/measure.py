@@ -95,6 +95,9 @@ def run(command: Sequence[str], environment: Mapping[str, str] | None = None, st
 
 def chosen(names: Iterable[str], only: Sequence[str] | None) -> list[str]:
     """The names that `--only` leaves."""
+    names = tuple(names)
+    if unknown := sorted(set(only or ()) - set(names)):
+        sys.exit(f"--only {unknown[0]}: there are {', '.join(names)}")
     return [name for name in names if not only or name in only]
 
 

@@ -386,17 +386,23 @@ def restore_loop(bench: harts.Bench, at: int = harts.CODE + 4) -> bool:
     return bool(regions.restored)
 
 
+def calling_bench() -> tuple[harts.Bench, Regions]:
+    """A new hart that has translated the program with calls, and its regions."""
+    native = harts.Bench(native=True)
+    native.engine.regions = regions = Regions(native.engine)
+    put_calling(native)
+    set_state(native, 1)
+    finish(native)
+    return native, regions
+
+
 @pytest.mark.parametrize("entry", [harts.CODE + 4, harts.CODE + 8, FUNCTIONS[0]])
 def test_the_next_run_finds_a_region_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, entry: int) -> None:
     """Wherever it can be entered; it does what it did, and nothing is compiled. Not so where a page of it has other bytes."""
     monkeypatch.setenv("RATITE_CACHE", str(tmp_path))
     results = []
     for again in (False, True):
-        native = harts.Bench(native=True)
-        native.engine.regions = regions = Regions(native.engine)
-        put_calling(native)
-        set_state(native, 1)
-        finish(native)
+        native, regions = calling_bench()
         if again:
             found = restore_loop(native, entry)
             assert found is (entry in (harts.CODE + 4, FUNCTIONS[0]))  # the loop has no entry at + 8
@@ -595,11 +601,7 @@ def test_what_came_to_nothing_is_not_tried_in_every_run(own_cache: Path, monkeyp
 def test_a_region_is_placed_once_wherever_it_is_found(own_cache: Path) -> None:
     """Two of its entries may be seen before it is placed."""
     for again in (False, True):
-        native = harts.Bench(native=True)
-        native.engine.regions = regions = Regions(native.engine)
-        put_calling(native)
-        set_state(native, 1)
-        finish(native)
+        native, regions = calling_bench()
         if again:
             for at in (harts.CODE + 4, FUNCTIONS[0]):
                 key = native.cpu.page_key(at)
