@@ -120,6 +120,14 @@ def build_programs(isa: str = "riscv64") -> Path:
     return folder
 
 
+def build_natively(name: str) -> Path:
+    """Compile a benchmark program for the host itself, with Debian's gcc."""
+    path = BUILD / f"{name}-host"
+    BUILD.mkdir(exist_ok=True)
+    subprocess.run(["gcc", "-O2", "-std=gnu11", "-o", path, HERE / "programs" / f"{name}.c", "-lm"], check=True)
+    return path
+
+
 def compile_inside(name: str, isa: str = "riscv64") -> bytes:
     """A program of bench/inside, which measures from within a guest: static."""
     source, program = HERE / "inside" / f"{name}.c", BUILD / isa / name

@@ -11,6 +11,7 @@ from __future__ import annotations
 import statistics
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import guests
@@ -58,6 +59,19 @@ def times(command: list[str]) -> tuple[dict[str, float], str]:
     return seconds | {"all": sum(seconds.values())}, printed
 
 
+def compare(emulators: Sequence[str], outputs: Sequence[str]) -> None:
+    """Exit where the emulators' guests have not printed the same: with the first line that differs, and all that they printed in files."""
+    if outputs[0] == outputs[1]:
+        return
+    lines = [output.splitlines() for output in outputs]
+    at = next((n for n, pair in enumerate(zip(*lines, strict=False)) if pair[0] != pair[1]), min(map(len, lines)))
+    for emulator, output, mine in zip(emulators, outputs, lines, strict=True):
+        path = measure.BUILD / f"mixed-{Path(emulator).name}.txt"
+        path.write_text(output)
+        print(f"{emulator}, line {at + 1}: {mine[at] if at < len(mine) else 'the end'!r}; all of it is in {path}", file=sys.stderr)
+    sys.exit("The emulators disagree.")
+
+
 def main() -> None:
     """Boot each emulator in turns, check that both print the same, report the medians."""
     arguments = measure.options(
@@ -68,14 +82,13 @@ def main() -> None:
     samples: dict[tuple[str, str], list[float]] = {}
     for number in range(arguments.rounds):
         print(f"round {number + 1} of {arguments.rounds}", file=sys.stderr)
-        outputs = set()
+        outputs = []
         for emulator in emulators:
             seconds, printed = times(guests.command(emulator, initrd, "run=/bin/bench quiet"))
-            outputs.add(printed)
+            outputs.append(printed)
             for name, value in seconds.items():
                 samples.setdefault((name, emulator), []).append(value)
-        if len(outputs) != 1:
-            sys.exit(f"The emulators disagree: {outputs}")
+        compare(emulators, outputs)
     rows = [
         Row(name, *(statistics.median(samples[name, emulator]) for emulator in emulators))
         for name in measure.chosen((*PARTS, "all"), arguments.only)
