@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from ratite.cpu.vcpu import StateView
+from ratite.cpu.stateview import StateView
 from ratite.isa.target import FOLDERS
 from ratite.testing.conformance import CODE, DATA, Case, Generator, Outcome, Report, Skip, address_operands, difference, loongarch, table
 from ratite.testing.conformance.__main__ import main

@@ -1,4 +1,4 @@
-"""A virtual processor: its state, the run loop, and what native code leaves to Python."""
+"""A virtual processor: the run loop, and what native code leaves to Python."""
 
 from __future__ import annotations
 
@@ -10,43 +10,23 @@ from contextlib import AbstractContextManager
 from ratite import log
 from ratite.bits import mask
 from ratite.codegen.endings import GuestTrap, Leave
-from ratite.codegen.host_x86_64 import MXCSR
-from ratite.codegen.tables import (
-    JUMP_BASE,
-    JUMP_ENTRIES,
-    JUMP_PAGES,
-    JUMP_SIZE,
-    RESERVATION_BITS,
-    RESERVATIONS,
-    TLB_ENTRIES,
-    TLB_SIZE,
-    state_size,
-    tlb_base,
-)
+from ratite.codegen.tables import JUMP_BASE, JUMP_ENTRIES, JUMP_PAGES, JUMP_SIZE, RESERVATION_BITS, RESERVATIONS
 from ratite.cpu.codepage import PAGE
 from ratite.cpu.compiling import Awaited, Order
+from ratite.cpu.core import BASE
 from ratite.cpu.engine import MOMENT, Engine
-from ratite.cpu.hostmem import HostBuffer
+from ratite.cpu.evaluation import Evaluation
 from ratite.errors import HostError, MemoryAccessError
 from ratite.isa.arch import Exit
-from ratite.isa.dsl.state import ISA_BASE, RegFile, Slot
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from ratite.codegen.forms import Form
-    from ratite.codegen.reference import Evaluator, Move
-    from ratite.isa.dsl import Insn
+    from ratite.codegen.reference import Move
 
 #: For how many moments those who should not wait for the lock are waited for: on a busy host, a thread that has been woken does not run at once.
 _MOST_MOMENTS = 20
-
-#: Most instruction words of which the reference evaluator keeps what they mean: a guest may make up as many as it likes.
-_MOST_DECODED = 1 << 14
-
-#: Distance of the state pointer from the start of its memory.
-BASE = 4096
 
 
 class Event:
@@ -63,152 +43,22 @@ class Event:
         self.kind, self.cause, self.value, self.signo, self.code = kind, cause, value, signo, code
 
 
-class _File:
-    """`state.x[5]`: one register file."""
-
-    __slots__ = ("_count", "_first", "_mask", "_parts", "_step", "_words")
-
-    def __init__(self, words: memoryview, first: int, slot: Slot) -> None:
-        self._words, self._first, self._count, self._mask = words, first, slot.count, mask(slot.width)
-        self._step, self._parts = slot.stride // 8, max(1, slot.width // 64)
-
-    def __getitem__(self, n: int) -> int:
-        if not 0 <= n < self._count:
-            raise IndexError(n)
-        at = self._first + n * self._step
-        if self._parts == 1:
-            return self._words[at] & self._mask
-        return int.from_bytes(self._words[at : at + self._parts].tobytes(), "little")
-
-    def __setitem__(self, n: int, value: int) -> None:
-        if not 0 <= n < self._count:
-            raise IndexError(n)
-        at = self._first + n * self._step
-        for part in range(self._parts):
-            self._words[at + part] = (value & self._mask) >> 64 * part & mask(64)
-
-    def __len__(self) -> int:
-        return self._count
-
-
-class StateView:
-    """The declared state by name: `state.pc`, `state.x[10]`, `state.mepc`. Values are unsigned integers."""
-
-    def __init__(self, vcpu: Vcpu) -> None:
-        d = self.__dict__
-        d["_vcpu"] = vcpu
-        d["_slots"] = slots = vcpu.engine.arch.layout.slots
-        for slot in slots.values():
-            if isinstance(slot.decl, RegFile):
-                d[slot.name] = _File(vcpu.words, vcpu.base8 + slot.offset // 8, slot)
-
-    @property
-    def pc(self) -> int:
-        """Where execution goes on."""
-        return int(self.next_pc)
-
-    @pc.setter
-    def pc(self, value: int) -> None:
-        self.next_pc = value
-
-    def __getattr__(self, name: str) -> Any:
-        slot = self.__dict__["_slots"].get(name)
-        if slot is None:
-            raise AttributeError(name)
-        vcpu = self.__dict__["_vcpu"]
-        if slot.width == 8:
-            return vcpu.bytes[BASE + slot.offset]
-        return vcpu.words[vcpu.base8 + slot.offset // 8] & mask(slot.width)
-
-    def __setattr__(self, name: str, value: int) -> None:
-        slot = self._slots.get("next_pc" if name == "pc" else name)
-        if slot is None:
-            raise AttributeError(name)
-        vcpu = self._vcpu
-        if slot.width == 8:
-            vcpu.bytes[BASE + slot.offset] = value & 0xFF
-        else:
-            vcpu.words[vcpu.base8 + slot.offset // 8] = value & mask(slot.width)
-
-    def save(self) -> dict[str, Any]:
-        """All declared state, for migration and comparison; registers within wider ones are part of these."""
-        result: dict[str, Any] = {"pc": self.pc, "fp_flags": self.fp_flags, "fp_round": self.fp_round}
-        tables = self._vcpu.tables
-        for slot in self._slots.values():
-            if slot.name in tables:
-                result[slot.name] = bytes(tables[slot.name].view)
-            elif (slot.offset >= ISA_BASE or slot.offset < 0) and not getattr(slot.decl, "within", ""):
-                result[slot.name] = list(getattr(self, slot.name)) if isinstance(slot.decl, RegFile) else getattr(self, slot.name)
-        return result
-
-    def load(self, saved: dict[str, Any]) -> None:
-        """Restore what `save` gave. There is no load reservation then."""
-        self.reserve_addr = mask(64)
-        for name, value in saved.items():
-            if name == "fp_round":
-                self._vcpu.set_fp_round(value)
-            elif name in self._vcpu.tables:
-                self._vcpu.tables[name].view[:] = value
-            elif isinstance(value, list):
-                file = getattr(self, name)
-                for n, v in enumerate(value):
-                    file[n] = v
-            else:
-                setattr(self, name, value)
-
-    def reset(self, *kept: str) -> None:
-        """Give everything declared its value after reset, tables and rounding included; what is `kept` belongs to devices."""
-        for slot in self._slots.values():
-            if slot.name in kept or slot.name in self._vcpu.tables or 0 <= slot.offset < ISA_BASE:
-                continue
-            if isinstance(slot.decl, RegFile):
-                file = getattr(self, slot.name)
-                for n in range(slot.count):
-                    file[n] = 0
-            else:
-                setattr(self, slot.name, slot.decl.reset)
-        for table in self._vcpu.tables.values():
-            table.clear()
-        self.fp_flags, self.reserve_addr = 0, mask(64)
-        self._vcpu.set_fp_round(0)
-
-    if TYPE_CHECKING:  # declared by the engine for every ISA
-        next_pc: int
-        attention: int
-        fp_flags: int
-        fp_round: int
-        reserve_addr: int
-
-
-class Vcpu:
+class Vcpu(Evaluation):
     """One virtual processor of an engine."""
 
     def __init__(self, engine: Engine) -> None:
-        self.engine = engine
+        super().__init__(engine)
         arch = engine.arch
-        self._memory = HostBuffer(BASE + state_size(arch))
-        self.bytes = self._memory.view
-        self.words = self.bytes.cast("Q")
-        self.base, self.base8 = BASE, BASE // 8
-        self.env = self._memory.address + BASE
-        self.state = StateView(self)
-        self._tlb = tlb_base(arch)
-        self._mask = mask(arch.word)
         self._enter = engine.function("enter" if arch.user else "run", None, ctypes.c_void_p)
         self._flush = engine.function("tlb_flush", None, ctypes.c_void_p)
-        self._mode_changed = engine.function("mode_changed", None, ctypes.c_void_p)
         self._asleep = self._word("asleep")
         if not arch.user:
             self._doze = engine.function("doze", ctypes.c_uint64, ctypes.c_void_p)
             self._rouse, self._hold, self._release = (engine.short_function(name) for name in ("rouse", "hold", "release"))
-        self._natives: dict[str, Callable[..., int]] = {}
-        self._evaluators: dict[Any, Evaluator] = {}
-        self._decoded: dict[tuple[int, int], tuple[Evaluator, list[int]]] = {}
         self._reason, self._next_pc, self._trap_cause = self._word("reason"), self._word("next_pc"), self._word("trap_cause")
         self._access_record, self._device_address = self._word("access_record"), self._word("device_address")
         self._in_region = self._word("in_region")
         self._orders: list[Order] = []
-        self.tables = {name: HostBuffer(size) for name, size in arch.tables.items()}
         self.owner: Any = None
         """The processor whose vCPU this is: what texts that call Python find outside the instruction set."""
         self.hooks: dict[int, Callable[[Vcpu], Event | None]] = {}
@@ -218,39 +68,8 @@ class Vcpu:
         self.native = False  # running machine code now
         self.sampled = False  # asked where it is
         self.kicked = False  # asked to come back
-        self._prepare()
-        engine.vcpus.append(self)
-
-    def _word(self, name: str) -> int:
-        """Index in `words` of a field."""
-        return self.base8 + self.engine.arch.layout.slots[name].offset // 8
-
-    def _prepare(self) -> None:
-        """Fill in what native code needs to find its tables."""
-        engine, s = self.engine, self.state
-        clock = ctypes.CDLL(None).clock_gettime
-        for name, value in (
-            ("ram_table", engine.ram_table.address),
-            ("entry_table", engine.entry_table.address),
-            ("reservations", engine.reservations.address),
-            ("clock_gettime", ctypes.cast(clock, ctypes.c_void_p).value or 0),
-            ("large_mask", mask(64)),
-            ("tlb_dirty", mask(64)),
-        ):
-            setattr(s, name, value)
-        s.traced = 3 if log.enabled("mmu") or log.enabled("int") else 0
-        s.mxcsr = 0
-        self.words[self._word("mxcsr")] = MXCSR
-        if engine.user is not None:
-            s.tlb, s.jump_cache = engine.user.base, self.env + JUMP_BASE
-        else:
-            self._mode_changed(self.env)
-        for name, table in self.tables.items():
-            setattr(s, name, table.address)
-        for slot in engine.arch.layout.slots.values():
-            if slot.offset >= ISA_BASE and not isinstance(slot.decl, RegFile) and slot.decl.reset:
-                setattr(s, slot.name, slot.decl.reset)
         self.flush()
+        engine.vcpus.append(self)
 
     # --- control from outside -------------------------------------------------------------------------------------------------------
     def kick(self) -> None:
@@ -306,11 +125,6 @@ class Vcpu:
         at = self.base8 + (JUMP_BASE + context * JUMP_SIZE) // 8 + (pc << 3 & (JUMP_ENTRIES - 1) * 16) // 8
         if self.words[at] == pc and self.words[at + 1] == before:
             self.words[at + 1] = after
-
-    def fetched_from(self, page: int, context: int) -> int | None:
-        """Host address of the page that the translation cache has for fetches from a guest page; from any thread."""
-        at = self.base8 + (self._tlb + context * TLB_SIZE + ((page >> 7) & ((TLB_ENTRIES - 1) * 32))) // 8
-        return (self.words[at + 3] + page) & mask(64) if self.words[at + 2] == page else None
 
     def clone(self) -> Vcpu:
         """Another vCPU over the same memory and translations with the same state."""
@@ -497,20 +311,6 @@ class Vcpu:
             return self._interpret()
         return None if self._hits(va, write) else self._code_write()
 
-    def _hits(self, va: int, write: int) -> bool:
-        """Whether the translation cache has the page for such an access now."""
-        index = int(self.state.mmu_index)
-        at = self.base8 + (self._tlb + index * TLB_SIZE + ((va >> 7) & ((TLB_ENTRIES - 1) * 32))) // 8
-        return self.words[at + write] == va & -PAGE & mask(64)
-
-    def _walk(self, va: int, access: int) -> int:
-        """Walk the page tables natively for a load (0), store (1) or fetch (2), and log what came of it."""
-        status = self.call("mmu_fill", va & self._mask, access)
-        if log.enabled("mmu"):
-            result = f"fault {status - 16}" if status >= 16 else "in Python" if status else f"to {self.physical(va, 3) or 0:#x}"
-            log.write("mmu", f"{('load', 'store', 'fetch')[access]} {va:#x} at {self.state.pc:#x}: {result}")
-        return status
-
     def _traced_poll(self) -> None:
         before = int(self.state.next_pc)
         self.poll()
@@ -539,13 +339,6 @@ class Vcpu:
         if when:
             self.keep_time(when)
 
-    def call(self, name: str, *args: int) -> int:
-        """Call a native helper with this vCPU's state."""
-        f = self._natives.get(name)
-        if f is None:
-            f = self._natives[name] = self._native(name, len(args))
-        return f(self.env, *args)
-
     def _locate_fault(self) -> None:
         """Find the instruction that faulted, as long as its translation can not go away."""
         found = self.engine.translator.locate(int(self.state.fault_pc))
@@ -568,26 +361,7 @@ class Vcpu:
                 if counter[0] & 1:
                     counter[0] = counter[0] + 1 & mask(32)
 
-    def _native(self, name: str, arguments: int) -> Callable[..., int]:
-        """A native helper as a function; those of the engine take and give 64 bits, those of the ISA the register width."""
-        types: dict[int, Any] = {8: ctypes.c_uint8, 32: ctypes.c_uint32, 64: ctypes.c_uint64}
-        helper, word = self.engine.arch.helpers.get(name), self.engine.arch.word
-        width = 64 if helper is None else word
-        result = 64 if helper is None else helper.result(word)
-        return self.engine.function(name, types[result], ctypes.c_void_p, *[types[width]] * arguments)
-
     # --- translation ----------------------------------------------------------------------------------------------------------------
-    def page_key(self, pc: int) -> tuple[int, int, int] | None:
-        """Host address, guest address and context of the page from which `pc` is fetched; None where that faults or is not RAM."""
-        page = pc & -PAGE
-        if self.engine.user is not None:
-            return page, page, 0
-        context = int(self.state.context_index)
-        at = self.base8 + (self._tlb + context * TLB_SIZE + ((pc >> 7) & ((TLB_ENTRIES - 1) * 32))) // 8
-        if self.words[at + 2] != page and (self._walk(pc, 2) or self.words[at + 2] != page):
-            return None
-        return (self.words[at + 3] + page) & mask(64), page, context
-
     def _translate(self) -> Event | None:
         pc, begin = self.state.pc, time.monotonic_ns()
         for order in self._orders:
@@ -684,7 +458,7 @@ class Vcpu:
         arch = self.engine.arch
         word, length = self.fetch(self.state.pc)
         insn = arch.decoder.decode(word, length) or arch.illegal
-        form, operands = self._form(insn, word)
+        form, operands = self.form(insn, word)
         found = move_of(block_of(insn, arch, form), insn, arch.layout, operands), length
         record = self.words[self._access_record]
         if record:  # else its code is gone
@@ -692,50 +466,6 @@ class Vcpu:
         return found
 
     # --- the reference evaluator --------------------------------------------------------------------------------------------------------
-    def fetch(self, pc: int) -> tuple[int, int]:
-        """The instruction word at `pc` and its length in bytes. Raises GuestTrap where it can not be fetched."""
-        first = self._fetch_unit(pc)
-        units = self.engine.arch.long[first]
-        for n in range(1, units):
-            first |= self._fetch_unit((pc + 2 * n) & self._mask) << (16 * n)
-        return first, 2 * units
-
-    def _fetch_unit(self, pc: int) -> int:
-        if self.engine.user is not None:
-            try:
-                return int.from_bytes(self.engine.user.fetch(pc, 2), "little")
-            except (MemoryAccessError, ValueError):
-                raise GuestTrap(self.engine.arch.fetch_fault, pc) from None
-        key = self.page_key(pc)
-        if key is None:
-            status = self.call("mmu_fill", pc, 2)
-            raise GuestTrap(status - 16 if status >= 16 else self.engine.arch.fetch_fault, pc)
-        return int.from_bytes(ctypes.string_at(key[0] + (pc & (PAGE - 1)), 2), "little")
-
-    def _decode(self, word: int, length: int) -> tuple[Evaluator, list[int]]:
-        arch = self.engine.arch
-        insn = arch.decoder.decode(word, length) or arch.illegal
-        form, operands = self._form(insn, word)
-        evaluate = self._evaluators.get(form)
-        if evaluate is None:
-            from ratite.codegen.reference import evaluator
-            from ratite.codegen.stencil import block_of
-
-            evaluate = self._evaluators[form] = evaluator(block_of(insn, arch, form), insn, arch.layout)
-        if not insn.text.privileged:
-            if len(self._decoded) == _MOST_DECODED:
-                self._decoded.clear()
-            self._decoded[word, length] = evaluate, operands
-        return evaluate, operands
-
-    def _form(self, insn: Insn, word: int) -> tuple[Form, list[int]]:
-        """The form of an instruction word in the present context, and its registers and immediates."""
-        from ratite.codegen.forms import form_of
-
-        static_of, reg_of, imm_of = insn.getters
-        form = form_of(insn, tuple(int(g(word)) for g in static_of), int(self.state.context_index))
-        return form, [g(word) for g in (*reg_of, *imm_of)]
-
     def _interpret(self) -> Event | None:
         """Run the instruction at next_pc in the reference evaluator."""
         with self.engine.lock:
@@ -746,8 +476,7 @@ class Vcpu:
         pc = state.pc
         try:
             word, length = self.fetch(pc)
-            known = self._decoded.get((word, length))
-            evaluate, operands = known or self._decode(word, length)
+            evaluate, operands = self.decoded(word, length)
             state.pc = evaluate(self, pc, (pc + length) & self._mask, *operands)
         except GuestTrap as t:
             return self.trap(t.cause, t.value)
@@ -756,152 +485,3 @@ class Vcpu:
             self.words[self._reason] = leave.reason
             return self._handle(leave.reason)
         return None
-
-    # --- what evaluated instructions ask for --------------------------------------------------------------------------------------------
-    @property
-    def fp_round(self) -> int:
-        """Rounding mode of dynamic floating-point operations."""
-        return int(self.state.fp_round)
-
-    def set_fp_round(self, mode: int) -> None:
-        """Set the rounding mode, for native code too."""
-        self.state.fp_round = mode
-        self.words[self._word("mxcsr")] = MXCSR | (0b10_01_11_00 >> 2 * mode & 3) << 13 if mode < 4 else MXCSR
-
-    def raise_fp_flags(self, flags: int) -> None:
-        """Set sticky floating-point flags."""
-        self.state.fp_flags = self.state.fp_flags | flags
-
-    def physical(self, va: int, access: int) -> int | None:
-        """Guest-physical address of `va` for a load (0), store (1), fetch (2) or look (3); None where that faults."""
-        status = self.call("translate", va & self._mask, access)
-        return int(self.state.walk_pa) if status < 16 else None
-
-    def _where(self, va: int, size: int, access: int) -> list[tuple[int, int]]:
-        """Guest-physical pieces of an access: (address, size). Raises GuestTrap."""
-        pieces = []
-        while size:
-            n = min(size, PAGE - (va & (PAGE - 1)))
-            status = self.call("translate", va & self._mask, access)
-            if status >= 16:
-                raise GuestTrap(status - 16, va & self._mask)
-            pieces.append((int(self.state.walk_pa), n))
-            check = self.engine.arch.check_access
-            if status and check is not None and not check(self, pieces[-1][0], n, access):
-                raise GuestTrap(self.engine.arch.access_faults[access], va & self._mask)
-            va, size = va + n, size - n
-        return pieces
-
-    def load(self, va: int, size: int) -> int:
-        """A load of an evaluated instruction."""
-        if self.engine.user is not None:
-            return int.from_bytes(self._user_read(va, size), "little")
-        pieces = self._where(va, size, 0)
-        space = self.engine.space
-        assert space is not None
-        value = shift = 0
-        try:
-            for pa, n in pieces:
-                if n in (1, 2, 4, 8):
-                    value |= space.read(pa, n) << shift
-                else:
-                    value |= int.from_bytes(bytes(space.read(pa + k, 1) for k in range(n)), "little") << shift
-                shift += 8 * n
-        except MemoryAccessError:
-            raise GuestTrap(self.engine.arch.access_faults[0], va & self._mask) from None
-        return value
-
-    def store(self, va: int, size: int, value: int) -> None:
-        """A store of an evaluated instruction."""
-        if self.engine.user is not None:
-            self._user_write(va, value.to_bytes(size, "little"))
-            return
-        pieces = self._where(va, size, 1)
-        space = self.engine.space
-        assert space is not None
-        try:
-            for pa, n in pieces:
-                part = value & mask(8 * n)
-                if n in (1, 2, 4, 8):
-                    space.write(pa, n, part)
-                else:
-                    for k in range(n):
-                        space.write(pa + k, 1, part >> 8 * k & 0xFF)
-                value >>= 8 * n
-        except MemoryAccessError:
-            raise GuestTrap(self.engine.arch.access_faults[1], va & self._mask) from None
-
-    def _user_read(self, va: int, size: int) -> bytes:
-        assert self.engine.user is not None
-        try:
-            return self.engine.user.read(va, size)
-        except (MemoryAccessError, ValueError):
-            raise GuestTrap(self.engine.arch.access_faults[0], va) from None
-
-    def _user_write(self, va: int, data: bytes) -> None:
-        assert self.engine.user is not None
-        try:
-            self.engine.user.write(va, data)
-        except (MemoryAccessError, ValueError):
-            raise GuestTrap(self.engine.arch.access_faults[1], va) from None
-
-    def amo(self, op: str, va: int, size: int, value: int) -> int:
-        """An atomic read-modify-write of an evaluated instruction."""
-        with self.engine.exclusive:
-            self._count_atomic(va, size)
-            old = self.load(va, size)
-            self.store(va, size, _AMO[op](old, value, 8 * size) & mask(8 * size))
-            return old
-
-    def cas(self, va: int, size: int, expected: int, new: int) -> int:
-        """A compare-and-swap of an evaluated instruction."""
-        with self.engine.exclusive:
-            self._count_atomic(va, size)
-            old = self.load(va, size)
-            if old == expected:
-                self.store(va, size, new)
-            return old
-
-    def load_reserved(self, va: int, size: int) -> int:
-        """A load of an evaluated instruction that makes a reservation."""
-        with self.engine.exclusive:
-            value, s = self.load(va, size), self.state
-            s.reserve_addr, s.reserve_value, s.reserve_version = va, value, self._counter(va, size, 0)[0] & ~1
-            return value
-
-    def store_conditional(self, va: int, size: int, new: int) -> int:
-        """A store of an evaluated instruction to the reserved address; 1 if it was done, 0 if the reservation did not hold."""
-        with self.engine.exclusive:
-            counter = self._counter(va, size, 1)
-            if counter[0] != self.state.reserve_version or self.load(va, size) != self.state.reserve_value & mask(8 * size):
-                return 0
-            counter[0] = counter[0] + 2 & mask(32)
-            self.store(va, size, new)
-            return 1
-
-    def _counter(self, va: int, size: int, access: int) -> memoryview:
-        """The number of atomic operations on an address. Raises GuestTrap where the access is not allowed."""
-        place = va if self.engine.user is not None else self.call("ram_host", self._where(va, size, access)[0][0])
-        at = 4 * (place >> RESERVATION_BITS & RESERVATIONS - 1)
-        return self.engine.reservations.view[at : at + 4].cast("I")
-
-    def _count_atomic(self, va: int, size: int) -> None:
-        counter = self._counter(va, size, 1)
-        counter[0] = counter[0] + 2 & mask(32)
-
-
-def _s(v: int, w: int) -> int:
-    return v - (1 << w) if v >> (w - 1) else v
-
-
-_AMO: dict[str, Callable[[int, int, int], int]] = {
-    "xchg": lambda a, b, w: b,
-    "add": lambda a, b, w: a + b,
-    "and": lambda a, b, w: a & b,
-    "or": lambda a, b, w: a | b,
-    "xor": lambda a, b, w: a ^ b,
-    "max": lambda a, b, w: max(a, b, key=lambda v: _s(v, w)),
-    "min": lambda a, b, w: min(a, b, key=lambda v: _s(v, w)),
-    "umax": lambda a, b, w: max(a, b),
-    "umin": lambda a, b, w: min(a, b),
-}

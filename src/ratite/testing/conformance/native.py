@@ -12,7 +12,7 @@ from ratite.isa.arch import Arch
 from ratite.testing.conformance.cases import CODE, DATA, DATA_SIZE, Case, Outcome, changes, window
 
 if TYPE_CHECKING:
-    from ratite.cpu.vcpu import StateView
+    from ratite.cpu.stateview import StateView
 
 _PAGE = 0x1000
 _CODE_SIZE = 8 << 20
