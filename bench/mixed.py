@@ -8,6 +8,7 @@ usual size a round takes about a minute in an emulator.
 
 from __future__ import annotations
 
+import re
 import statistics
 import sys
 import time
@@ -23,6 +24,9 @@ from ratite.fetch import guest
 PARTS = ("compile", "shell", "database")
 PACKAGES = ("bash", "coreutils", "sqlite3", "cpp-14", "binutils", "sed", "grep", "gawk")
 LEAVE_OUT = ("usr/share", "usr/games", "usr/src", "usr/include", "usr/sbin", "usr/lib/riscv64-linux-gnu/gconv", "usr/lib/riscv64-linux-gnu/gprofng")
+
+#: A line of the guest's kernel.
+KERNEL = re.compile(r"^\[ *\d+\.\d+\].*\r?\n", re.MULTILINE)
 
 SCRIPT = """#!/bin/sh
 mount -t proc none /debian/proc
@@ -60,10 +64,14 @@ def times(command: list[str]) -> tuple[dict[str, float], str]:
 
 
 def compare(emulators: Sequence[str], outputs: Sequence[str]) -> None:
-    """Exit where the emulators' guests have not printed the same: with the first line that differs, and all that they printed in files."""
-    if outputs[0] == outputs[1]:
+    """Exit where the emulators' guests have not printed the same: with the first line that differs, and all that they printed in files. Kernels
+    complain of a host that stands still for a while, in any emulator: that is told, and no difference."""
+    for emulator, output in zip(emulators, outputs, strict=True):
+        for line in KERNEL.findall(output):
+            print(f"{emulator}: the guest's kernel said: {line}", file=sys.stderr)
+    lines = [KERNEL.sub("", output).splitlines() for output in outputs]
+    if lines[0] == lines[1]:
         return
-    lines = [output.splitlines() for output in outputs]
     at = next((n for n, pair in enumerate(zip(*lines, strict=False)) if pair[0] != pair[1]), min(map(len, lines)))
     for emulator, output, mine in zip(emulators, outputs, lines, strict=True):
         path = measure.BUILD / f"mixed-{Path(emulator).name}.txt"

@@ -484,12 +484,16 @@ class Regions:
 
     def _attend(self) -> None:
         """Do what the answers have left to be done."""
-        while self._seen and not self._closing.is_set():
-            self._look_up(self._seen.popleft())
+        while not self._closing.is_set():
+            try:
+                place = self._seen.popleft()
+            except IndexError:  # none, or all code has been forgotten meanwhile
+                break
+            self._look_up(place)
         self._collect()
         self._judge()
         while self._asked and not self._closing.is_set() and self._may_compile():
-            place = max(self._asked, key=self._found.__getitem__)
+            place = max(list(self._asked), key=self._found.__getitem__)  # processors ask meanwhile
             if not self._may_look(place):
                 break
             self._asked.remove(place)
