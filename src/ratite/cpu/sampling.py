@@ -252,7 +252,7 @@ class Sampler:
     def times(self) -> Times:
         """Of all threads that have run a vCPU."""
         total = self._past
-        for row in self._rows.values():
+        for row in list(self._rows.values()):  # threads come and go
             total += row.times
         return total
 
