@@ -29,6 +29,17 @@ if "download" in sys.argv:
     open("busybox-static_1_riscv64.deb", "w")
 """
 
+# Knows `stable` only, whose index says that it is RELEASE.
+HALF_APT = """
+import pathlib, sys
+root = pathlib.Path(sys.argv[sys.argv.index("-c") + 1]).parent
+if "Suites: stable" not in (root / "debian.sources").read_text():
+    sys.exit("E: File has unexpected size")
+(root / "state/lists/archive_dists_stable_InRelease").write_text("Origin: Debian\\nCodename: RELEASE\\n")
+if "download" in sys.argv:
+    (root / "downloads/busybox-static_1_riscv64.deb").touch()
+"""
+
 DEB822 = """\
 # A comment
 Types: deb deb-src
@@ -98,6 +109,16 @@ def test_an_unreachable_archive_is_one_line(programs: Path, tmp_path: Path) -> N
     (tmp_path / "sources.list").write_text(ONE_LINE)
     write_program(programs / "apt-get", "echo 'W: odd' >&2; echo 'E: no route to host' >&2; exit 100")
     with pytest.raises(HostError, match=r"^reading the index of trixie for riscv64 failed: no route to host$"):
+        Apt(tmp_path / "root", "trixie", "riscv64").download("busybox-static")
+
+
+def test_a_mirror_with_half_of_an_update(programs: Path, tmp_path: Path) -> None:
+    """Where the index of `trixie` does not fit, that of `stable` serves, if it is of the same release; else the first error is told."""
+    (tmp_path / "sources.list").write_text(ONE_LINE)
+    write_program(programs / "apt-get", HALF_APT.replace("RELEASE", "trixie"), sys.executable)
+    assert Apt(tmp_path / "root", "trixie", "riscv64").download("busybox-static")
+    write_program(programs / "apt-get", HALF_APT.replace("RELEASE", "forky"), sys.executable)
+    with pytest.raises(HostError, match=r"^reading the index of trixie for riscv64 failed: File has unexpected size$"):
         Apt(tmp_path / "root", "trixie", "riscv64").download("busybox-static")
 
 

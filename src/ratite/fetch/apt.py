@@ -26,6 +26,8 @@ SUITES = frozenset((
     "buster", "bullseye", "bookworm", "trixie", "forky", "duke", "sid",
     "oldoldstable", "oldstable", "stable", "testing", "unstable", "experimental",
 ))
+OTHER_NAMES = {"bookworm": "oldstable", "trixie": "stable", "forky": "testing", "sid": "unstable"}
+"""What an archive calls a release besides: a mirror keeps the files of both names, not always of the same day."""
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 NEEDED = ("apt-get", "apt-config", "dpkg-deb")
 
@@ -72,19 +74,49 @@ class Apt:
         raise HostError(f"apt-get downloaded no package {package}")
 
     def _update(self) -> None:
-        """Read the archive's index, once in the life of this object."""
-        if not self._updated:
-            self._write_configuration(debian_archive())
-            self._run(["update"], self.folder, f"reading the index of {self.suite} for {self.arch}")
-            self._updated = True
+        """Read the archive's index, once in the life of this object.
 
-    def _write_configuration(self, uri: str) -> None:
+        Where a mirror's index is not the one that its signed list of files speaks of (it is just being updated, or a proxy has kept one
+        of the two for longer), the release's other name is tried: `stable` for `trixie`.
+        """
+        if self._updated:
+            return
+        try:
+            self._read_index(self.suite)
+        except HostError:
+            if not self._read_other_index():
+                raise
+        self._updated = True
+
+    def _read_other_index(self) -> bool:
+        """Whether the archive has a good index of the same release under its other name."""
+        if self.suite not in OTHER_NAMES:
+            return False
+        try:
+            self._read_index(OTHER_NAMES[self.suite])
+        except HostError:
+            return False
+        return self._codename() == self.suite
+
+    def _read_index(self, name: str) -> None:
+        self._write_configuration(debian_archive(), name)
+        self._run(["update"], self.folder, f"reading the index of {name} for {self.arch}")
+
+    def _codename(self) -> str | None:
+        """Of the release whose index has been read (Debian's repository format, `Codename` of a Release file)."""
+        for path in sorted((self.folder / "state" / "lists").glob("*Release")):
+            for line in path.read_text(errors="replace").splitlines():
+                if line.startswith("Codename:"):
+                    return line.partition(":")[2].strip()
+        return None
+
+    def _write_configuration(self, uri: str, suite: str) -> None:
         for part in ("state/lists/partial", "cache/archives/partial", "downloads", "parts"):
             (self.folder / part).mkdir(parents=True, exist_ok=True)
         (self.folder / "state" / "status").touch()
         signed = f"Signed-By: {KEYRING}\n" if KEYRING.exists() else ""
         (self.folder / "debian.sources").write_text(
-            f"Types: deb\nURIs: {uri}\nSuites: {self.suite}\nComponents: main\nArchitectures: {self.arch}\n"
+            f"Types: deb\nURIs: {uri}\nSuites: {suite}\nComponents: main\nArchitectures: {self.arch}\n"
             f"Targets: Packages\n{signed}"
         )
         (self.folder / "apt.conf").write_text(_configuration(self.folder, self.arch))
