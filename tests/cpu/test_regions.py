@@ -12,6 +12,7 @@ import pytest
 
 from ratite.codegen.library import key_of
 from ratite.cpu.hotness import Hotness
+from ratite.cpu.loops import LARGEST
 from ratite.cpu.region_compilers import Answer, OwnProcess, OwnThread
 from ratite.cpu.regions import Regions
 from tests.isa.riscv import harts
@@ -131,6 +132,21 @@ def test_random_loops(benches: tuple[harts.Bench, harts.Bench], seed: int) -> No
         for bench in benches:
             set_state(bench, 1000 * trial + seed)
         assert finish(native) == finish(reference)
+
+
+def test_a_long_loop_without_a_shorter_way_round(benches: tuple[harts.Bench, harts.Bench]) -> None:
+    """What a compiler has unrolled is one region as well, though longer than other regions may be; the reference agrees."""
+    native, reference = benches
+    body = [r_type(0x33, n % 8, 0, REGISTERS[n % 10], REGISTERS[n * 7 % 10], REGISTERS[n * 3 % 10]) for n in range(2 * LARGEST)]
+    body.append(i_type(0x13, 0, COUNTER, COUNTER, -1))
+    for bench in benches:
+        put(bench, [i_type(0x13, 0, COUNTER, 0, 5), *body, branch(1, COUNTER, 0, -4 * len(body))])
+        set_state(bench, 1)
+    finish(native)
+    assert compile_loop(native)
+    for bench in benches:
+        set_state(bench, 2)
+    assert finish(native) == finish(reference)
 
 
 #: Adds up a table: t0 the sum, t1 the pointer, t3 the counter.

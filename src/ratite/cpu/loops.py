@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from ratite.codegen.stencil import Job
     from ratite.cpu.engine import Engine
 
-#: Most instructions of a region, and fewest that are worth it.
-LARGEST, SMALLEST = 300, 3
+#: Most instructions of a region, the same where the shortest way round the loop is longer (unrolled loops), and fewest that are worth it.
+LARGEST, LONGEST, SMALLEST = 300, 1000, 3
 #: Most instructions that are looked at for it, most pages that it lies in, and how deep calls are followed.
 _FARTHEST, _PAGES, _DEEPEST = 1000, 8, 3
 #: After how many instructions others get the engine's lock for a moment.
@@ -187,7 +187,7 @@ class Explorer:
 
     def back(self, at: int) -> list[tuple[CodePage, int, int, int]]:
         """The jump of an instruction back to one of its own page, if it is one that can be patched, as in `Chosen`."""
-        part = self.part(at)
+        part = self.parts.get(at) or self.part(at)
         if part is None or part.entry[3] is None or part.entry[3] > 0 or (at + part.entry[3]) & -PAGE != part.page.base:
             return []
         place = patched_place(self._engine.joiner.records.read(part.entry[5], HEAD_SIZE))
@@ -223,16 +223,20 @@ def _reached(begin: int, ways: dict[int, list[int]], most: int) -> list[int]:
 
 
 def _loop(head: int, ways: dict[int, list[int]]) -> list[int]:
-    """The places from which `head` can be reached, nearest first and at most LARGEST, beginning with itself; none if it is in no loop."""
+    """The places from which `head` can be reached, nearest first and at most LARGEST, or LONGEST where so few lead nowhere, beginning with itself;
+    none if it is in no loop."""
     sources: dict[int, list[int]] = {}
     for at, targets in ways.items():
         for to in targets:
             sources.setdefault(to, []).append(at)
-    found = set(_reached(head, sources, LARGEST))
-    inside = {at: [to for to in targets if to in found] for at, targets in ways.items() if at in found}
-    if not any(head in targets for targets in inside.values()):
-        return []
-    return _reached(head, inside, LARGEST)
+    for most in (LARGEST, LONGEST):
+        found = set(_reached(head, sources, most))
+        inside = _reached(head, {at: [to for to in targets if to in found] for at, targets in ways.items() if at in found}, most)
+        if any(head in ways[at] for at in inside):
+            return inside
+        if len(found) < most:
+            break
+    return []
 
 
 def _entries(head: int, parts: dict[int, Part]) -> list[int]:
