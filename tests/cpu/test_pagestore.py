@@ -49,6 +49,7 @@ PROGRAM = (
     RET,
     addi(A0, A0, 1),
 )
+FUNCTION = 8
 
 
 @pytest.fixture(autouse=True)
@@ -56,8 +57,8 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RATITE_CACHE", str(tmp_path))
 
 
-def run(at: int = harts.CODE, first: int = PROGRAM[0], value: int = 9) -> harts.Bench:
-    """Run the program on a new hart and check what it computes."""
+def loaded(at: int = harts.CODE, first: int = PROGRAM[0]) -> harts.Bench:
+    """A new hart with the program."""
     bench = harts.Bench(native=True)
     words = (first, *PROGRAM[1:])
     for n, word in enumerate(words):
@@ -65,11 +66,25 @@ def run(at: int = harts.CODE, first: int = PROGRAM[0], value: int = 9) -> harts.
     end = at + 4 * len(words)
     bench.memory.dma_write(end, harts.jump(harts.STOP - end).to_bytes(4, "little"))
     bench.state.fs = 3
+    return bench
+
+
+def run(at: int = harts.CODE, first: int = PROGRAM[0], value: int = 9) -> harts.Bench:
+    """Run the program on a new hart and check what it computes."""
+    bench = loaded(at, first)
     bench.x[A1] = value
     bench.state.next_pc = at
     assert bench.cpu.run().kind == "stop"
     assert bench.x[A0] == value * value + 101 + (first >> 20)
     assert bench.x[A2] == at + 24
+    return bench
+
+
+def run_function() -> harts.Bench:
+    """Run only what the program calls, on a new hart."""
+    bench = loaded()
+    bench.x[1], bench.state.next_pc = harts.STOP, harts.CODE + 4 * FUNCTION
+    assert bench.cpu.run().kind == "stop"
     return bench
 
 
@@ -108,12 +123,17 @@ def test_other_bytes_are_another_page() -> None:
 
 
 def test_what_is_new_in_a_known_page_is_added() -> None:
-    """The way behind a branch that the first run never took."""
-    run(value=1).close()
-    second = run(value=9)
+    run_function().close()
+    second = run()
     assert restored(second) == 1
+    assert second.engine.translator.instructions == len(PROGRAM) + 1 - 4
     second.close()
-    assert run(value=9).engine.translator.instructions == 0
+    assert run().engine.translator.instructions == 0
+
+
+def test_ways_behind_branches_are_translated_before_they_are_taken() -> None:
+    """The program, the function that it calls, and what is behind its jump: one piece."""
+    assert run().engine.translator.placed == 1
 
 
 @pytest.mark.parametrize("damage", ["magic", "body", "cut off", "empty"])

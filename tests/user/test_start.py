@@ -31,3 +31,28 @@ def test_a_known_program_starts_without_the_translator(tmp_path: Path) -> None:
     for _ in range(3):    # until all its pages are known, wherever they lie
         imported(command)
     assert not imported(command) & HEAVY - imported(["-c", "pass"])
+
+
+#: A page in which 400 instructions are executed each time, and two more if there is an argument.
+SELDOM = """
+asm(".balign 4096\\n.globl usual\\nusual: .rept 400\\naddi t0, t0, 1\\n.endr\\nret\\n.globl seldom\\nseldom: li a0, 3\\nret");
+int usual(void), seldom(void);
+int (*volatile function)(void);
+int main(int argc, char **argv) { function = argc > 1 ? seldom : usual; usual(); return function() == 3 ? 0 : argc > 1; }
+"""
+
+
+@needs_riscv_cc
+def test_the_least_that_is_new_is_known_from_then_on(tmp_path: Path) -> None:
+    """Or every command of a script that does something which the shell before it does not would load the translator for it."""
+    program, source = tmp_path / "seldom", tmp_path / "seldom.c"
+    source.write_text(SELDOM)
+    subprocess.run([str(RISCV_CC), "-O1", "-static", "-o", program, source], check=True)
+    command = ["-c", "from ratite.cli.user import riscv64; raise SystemExit(riscv64())", str(program)]
+    for _ in range(3):
+        imported(command)
+    assert "ratite.cpu.memo" not in imported(command)
+    assert "ratite.cpu.memo" in imported([*command, "argument"])
+    for _ in range(2):    # the start of the program handles arguments, too
+        imported([*command, "argument"])
+    assert "ratite.cpu.memo" not in imported([*command, "argument"])

@@ -95,7 +95,7 @@ class Draft:
 
 @compiled
 def choose(walk: int) -> int:
-    """Follow the code from AT and the loops in it. Branches forward out of the straight line wait until they are taken."""
+    """Follow the code from AT, and after it that to which its branches lead in the page, taken or not: finding it costs less than another entry."""
     page = load64(walk + Walk.BYTES_OF_PAGE)
     seen = load64(walk + Walk.SEEN)
     entries = load64(walk + Walk.PAGE_ENTRIES)
@@ -136,7 +136,7 @@ def follow(walk: int, at: int, known: int) -> int:
     branch = load_signed32(known + 4)
     store8(load64(walk + Walk.SEEN) + (at >> 1), 1)
     add_piece(walk, info & _ADDRESS, at, info, branch)
-    if info & BRANCHES and branch < 0 and at + branch >= 0:
+    if info & BRANCHES and at + branch >= 0 and at + branch < _PAGE:
         waiting = load64(walk + Walk.WAITING)
         store32(load64(walk + Walk.WAITING_OFFSETS) + 4 * waiting, at + branch)
         store64(walk + Walk.WAITING, waiting + 1)

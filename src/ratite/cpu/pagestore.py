@@ -47,8 +47,9 @@ _BREATH = 64
 _MOST_NEWS = 96 << 20
 #: Number of the first constant in the relocations of a record.
 _CONSTANT = 1 << 15
-#: A page is written again when it has this part more instructions than its record.
-_NEWS = 1 / 64
+#: A page is written again when it has this part more instructions than its record, and of a process, as long as it is so many bytes in all, when
+#: it has any: translating the first one takes longer than all else that a short program does.
+_NEWS, _LITTLE = 1 / 64, 1 << 20
 
 _Record = tuple[bytes, bytes, bytes, bytes, bytes, tuple[tuple[int, int], ...], tuple[bytes, ...], int | None]
 
@@ -152,9 +153,9 @@ class PageStore:
             engine.memory.release()
 
     # --- keeping what is new --------------------------------------------------------------------------------------------------------
-    def keep(self, page: CodePage) -> None:
-        """Take the translations of a page, whose bytes are still those which were translated."""
-        if not self.persistent or page.known <= page.kept * (1 + _NEWS) or self._news > _MOST_NEWS:
+    def keep(self, page: CodePage, part: float = _NEWS) -> None:
+        """Take the translations of a page, whose bytes are still those which were translated, if more than a `part` of them is new."""
+        if not self.persistent or page.known <= page.kept * (1 + part) or self._news > _MOST_NEWS:
             return
         page.kept = page.known
         now, first = page.data.tobytes(), page.before_writes
@@ -186,8 +187,7 @@ class PageStore:
 
     def close(self) -> None:
         """Write what is new to disk; where that is not possible the next start only takes longer."""
-        for page in self._engine.pages.values():
-            self.keep(page)
+        self._keep_all()
         if not self._new or not self.persistent:
             return
         try:
@@ -195,6 +195,15 @@ class PageStore:
             prune(os.path.dirname(self.path), self.path)
         except OSError:
             pass
+
+    def _keep_all(self) -> None:
+        pages = self._engine.pages.values()
+        for page in pages:
+            self.keep(page)
+        if self._engine.user is not None:
+            for page in pages:
+                if self._news <= _LITTLE:
+                    self.keep(page, 0)
 
     def _append(self) -> None:
         os.makedirs(os.path.dirname(self.path), exist_ok=True)
