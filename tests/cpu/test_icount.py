@@ -75,7 +75,7 @@ def test_the_engine_does_not_show(program: str, tmp_path: Path, monkeypatch: pyt
     class Small(Engine):
         def __init__(self, *args: Any, **keywords: Any) -> None:
             super().__init__(*args, **keywords)
-            self.memory.size = self.memory.floor + (20 << 10)
+            self.memory.size = self.memory.floor + (32 << 10)
 
         def flush_code(self) -> None:
             flushes.append(self.memory.used)
