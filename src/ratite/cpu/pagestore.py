@@ -153,9 +153,10 @@ class PageStore:
             engine.memory.release()
 
     # --- keeping what is new --------------------------------------------------------------------------------------------------------
-    def keep(self, page: CodePage, part: float = _NEWS) -> None:
-        """Take the translations of a page, whose bytes are still those which were translated, if more than a `part` of them is new."""
-        if not self.persistent or page.known <= page.kept * (1 + part) or self._news > _MOST_NEWS:
+    def keep(self, page: CodePage) -> None:
+        """Take the translations of a page, whose bytes are still those which were translated, if enough of them is new."""
+        enough = 0 if self._engine.user is not None and self._news <= _LITTLE else _NEWS
+        if not self.persistent or page.known <= page.kept * (1 + enough) or self._news > _MOST_NEWS:
             return
         page.kept = page.known
         now, first = page.data.tobytes(), page.before_writes
@@ -187,7 +188,8 @@ class PageStore:
 
     def close(self) -> None:
         """Write what is new to disk; where that is not possible the next start only takes longer."""
-        self._keep_all()
+        for page in self._engine.pages.values():
+            self.keep(page)
         if not self._new or not self.persistent:
             return
         try:
@@ -195,15 +197,6 @@ class PageStore:
             prune(os.path.dirname(self.path), self.path)
         except OSError:
             pass
-
-    def _keep_all(self) -> None:
-        pages = self._engine.pages.values()
-        for page in pages:
-            self.keep(page)
-        if self._engine.user is not None:
-            for page in pages:
-                if self._news <= _LITTLE:
-                    self.keep(page, 0)
 
     def _append(self) -> None:
         os.makedirs(os.path.dirname(self.path), exist_ok=True)
