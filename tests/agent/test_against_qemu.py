@@ -59,7 +59,11 @@ def qemu(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Qemu]:
     agent.file.close()
     agent.socket.close()
     process.terminate()
-    process.wait()
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:    # it may miss the signal while it begins to listen anew
+        process.kill()
+        process.wait()
 
 
 def ours(client: Client, data: bytes) -> list[dict[str, Any]]:
