@@ -69,13 +69,13 @@ def loaded(at: int = harts.CODE, first: int = PROGRAM[0]) -> harts.Bench:
     return bench
 
 
-def run(at: int = harts.CODE, first: int = PROGRAM[0], value: int = 9) -> harts.Bench:
+def run(at: int = harts.CODE, first: int = PROGRAM[0]) -> harts.Bench:
     """Run the program on a new hart and check what it computes."""
     bench = loaded(at, first)
-    bench.x[A1] = value
+    bench.x[A1] = 9
     bench.state.next_pc = at
     assert bench.cpu.run().kind == "stop"
-    assert bench.x[A0] == value * value + 101 + (first >> 20)
+    assert bench.x[A0] == 9 * 9 + 101 + (first >> 20)
     assert bench.x[A2] == at + 24
     return bench
 
